@@ -1,0 +1,142 @@
+"""From settings to JupyterHub's configuration: all of it, in one readable place."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from jupyterhub.app import JupyterHub
+
+from berth_hub import secrets
+from berth_hub.auth import BerthAuthenticator
+from berth_hub.proxy import BerthProxy
+from berth_hub.settings import Settings
+from berth_hub.spawner import BerthSpawner
+
+OPERATOR = "berth-operator"
+"""The service whose token the playbooks use."""
+
+CULLER = "berth-idle-culler"
+
+
+def configure(c: Any, settings: Settings) -> None:
+    """Set every trait that Berth decides on.
+
+    Args:
+        c: the configuration object that `get_config()` returns.
+        settings: what the site decided.
+    """
+    _hub(c, settings)
+    _proxy(c, settings)
+    _accounts(c, settings)
+    _berths(c, settings)
+    _services(c, settings)
+
+
+def _secret(settings: Settings, name: str) -> str:
+    return (settings.secrets_directory / name).read_text().strip()
+
+
+def _hub(c: Any, settings: Settings) -> None:
+    hub: JupyterHub = c.JupyterHub
+    hub.public_url = settings.public_url + settings.base_url
+    hub.bind_url = settings.public_url + settings.base_url
+    # Berths reach the hub at the address that the host has on their network; nobody else does.
+    hub.hub_bind_url = settings.hub_url
+    hub.hub_connect_url = settings.hub_url
+    hub.db_url = f"sqlite:///{settings.state_directory / 'jupyterhub.sqlite'}"
+    hub.cookie_secret = bytes.fromhex(_secret(settings, secrets.COOKIE_SECRET))
+    # A restart of the hub costs nobody a kernel.
+    hub.cleanup_servers = False
+    hub.cleanup_proxy = False
+    hub.authenticate_prometheus = True
+    hub.template_paths = [str(Path(sys.modules["nativeauthenticator"].__file__ or "").parent / "templates")]
+
+
+def _proxy(c: Any, settings: Settings) -> None:
+    c.JupyterHub.proxy_class = BerthProxy
+    c.BerthProxy.should_start = False
+    c.BerthProxy.enable_setup_dynamic_config = False
+    c.BerthProxy.dynamic_config_file = str(settings.routes_file)
+    c.BerthProxy.traefik_entrypoint = "public"
+    c.BerthProxy.traefik_api_url = settings.traefik_api_url
+    c.BerthProxy.traefik_api_username = secrets.TRAEFIK_USER
+    c.BerthProxy.traefik_api_password = _secret(settings, secrets.TRAEFIK_PASSWORD)
+
+
+def _accounts(c: Any, settings: Settings) -> None:
+    accounts = settings.accounts
+    c.JupyterHub.authenticator_class = BerthAuthenticator
+    # Whoever has an account: only an admin makes one.
+    c.Authenticator.allow_all = True
+    c.Authenticator.admin_users = set(accounts.admins)
+    c.Authenticator.delete_invalid_users = False
+    c.BerthAuthenticator.enable_signup = False
+    c.BerthAuthenticator.open_signup = False
+    c.BerthAuthenticator.minimum_password_length = accounts.password_length_min
+    c.BerthAuthenticator.check_common_password = True
+    c.BerthAuthenticator.allowed_failed_logins = accounts.failed_logins_max
+    c.BerthAuthenticator.seconds_before_next_try = accounts.lockout_seconds
+    c.BerthAuthenticator.admin_password_file = str(settings.secrets_directory / secrets.ADMIN_PASSWORD)
+
+
+def _berths(c: Any, settings: Settings) -> None:
+    berth = settings.berth
+    c.JupyterHub.spawner_class = BerthSpawner
+    c.BerthSpawner.image = berth.image
+    # The image is on the host since the converge: asking the engine at each spawn only costs time.
+    c.BerthSpawner.pull_policy = "skip"
+    c.BerthSpawner.network_name = berth.network
+    c.BerthSpawner.use_internal_ip = True
+    c.BerthSpawner.remove = True
+    c.BerthSpawner.homes_socket = str(settings.homes_socket)
+    c.BerthSpawner.shared_directory = str(settings.shared_directory)
+    c.BerthSpawner.home_in_berth = str(berth.home)
+    c.BerthSpawner.default_url = berth.default_url
+    c.BerthSpawner.notebook_dir = str(berth.home)
+    c.BerthSpawner.environment = {**berth.environment, "BERTH_NOTEBOOKS": str(berth.home / berth.notebooks_folder)}
+    c.BerthSpawner.start_timeout = berth.start_timeout_seconds
+    c.BerthSpawner.mem_limit = berth.memory
+    c.BerthSpawner.cpu_limit = berth.cpus
+    c.BerthSpawner.extra_host_config = {
+        "pids_limit": berth.pids,
+        # Swap would only make the limit a slower one.
+        "memswap_limit": berth.memory,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        # Reaps what kernels and terminals leave behind.
+        "init": True,
+    }
+
+
+def _services(c: Any, settings: Settings) -> None:
+    services = [{"name": OPERATOR, "api_token": _secret(settings, secrets.OPERATOR_TOKEN)}]
+    roles = [
+        {
+            "name": OPERATOR,
+            "services": [OPERATOR],
+            "scopes": ["admin:users", "admin:servers", "list:users", "list:services", "read:hub", "read:metrics", "proxy", "tokens"],
+        }
+    ]
+    if settings.idle.after_seconds:
+        services.append(
+            {
+                "name": CULLER,
+                "command": [
+                    sys.executable,
+                    "-m",
+                    "jupyterhub_idle_culler",
+                    f"--timeout={settings.idle.after_seconds}",
+                    f"--cull-every={settings.idle.check_every_seconds}",
+                    "--cull-users=False",
+                ],
+            }
+        )
+        roles.append(
+            {
+                "name": CULLER,
+                "services": [CULLER],
+                "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+            }
+        )
+    c.JupyterHub.services = services
+    c.JupyterHub.load_roles = roles

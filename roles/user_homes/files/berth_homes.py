@@ -1,0 +1,114 @@
+#!/usr/bin/python3 -I
+"""Makes homes of users; the one thing that the hub needs root for.
+
+`serve` answers one request of a socket-activated service on its standard input: a line with a user's name in UTF-8 comes in, a line
+of JSON goes out, {"home": PATH} or {"error": TEXT}. `path NAME` prints where a home is, `delete NAME` removes it for good (no
+request over the socket can).
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from berth_names import MAX_NAME_LENGTH, directory_name  # noqa: E402 (isolated mode has no path to its own folder)
+
+HOME_MODE = 0o700
+MAX_REQUEST_BYTES = 4 * MAX_NAME_LENGTH + 1
+"""A name in UTF-8 takes at most four bytes a character, and ends with a line feed."""
+
+
+def ensure_home(root: Path, name: str, uid: int, gid: int) -> Path:
+    """Make the home of a user unless it is there.
+
+    Args:
+        root: directory of all homes.
+        name: the user's name, as the hub knows it.
+        uid: owner of a new home: the user that berths run as.
+        gid: group of a new home.
+
+    Raises:
+        ValueError: if the name can be nobody's.
+        NotADirectoryError: if something else than a directory stands where the home should be.
+    """
+    home = root / directory_name(name)
+    if home.is_symlink() or (home.exists() and not home.is_dir()):
+        raise NotADirectoryError(f"{home} is not a directory: move it away")
+    if not home.exists():
+        # Complete before it is there under its own name: two servers of one user may start at once, and a crash may come between.
+        new = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+        try:
+            os.chown(new, uid, gid)
+            new.chmod(HOME_MODE)
+            new.rename(home)
+        except OSError:
+            new.rmdir()
+            if not home.is_dir():
+                raise
+    return home
+
+
+def serve(root: Path, uid: int, gid: int, source: BinaryIO, answer: TextIO) -> None:
+    """Answer one request."""
+    try:
+        line = source.readline(MAX_REQUEST_BYTES + 1)
+        if len(line) > MAX_REQUEST_BYTES or not line.endswith(b"\n"):
+            raise ValueError(f"a request is one line of at most {MAX_REQUEST_BYTES} bytes")
+        home = ensure_home(root, line[:-1].decode(), uid, gid)
+        reply = {"home": str(home)}
+    except (ValueError, OSError) as error:
+        reply = {"error": str(error)}
+        print(f"refused: {error}", file=sys.stderr)
+    json.dump(reply, answer)
+    answer.write("\n")
+    answer.flush()
+
+
+def delete_home(root: Path, name: str) -> bool:
+    """Remove a home and all that is in it. Returns whether there was one.
+
+    Raises:
+        ValueError: if the name can be nobody's.
+    """
+    home = root / directory_name(name)
+    if not home.is_dir() or home.is_symlink():
+        return False
+    # Out of the way first: a name that is used again must not find half of what was.
+    doomed = Path(tempfile.mkdtemp(prefix=".deleted-", dir=root))
+    home.rename(doomed / "home")
+    shutil.rmtree(doomed)
+    return True
+
+
+def main() -> int:
+    """Entry point; the exit code is 0, or 1 for a name that was refused."""
+    parser = argparse.ArgumentParser(description="Homes of Berth's users")
+    parser.add_argument("--root", type=Path, default=Path("/srv/berth/homes"), help="directory of all homes")
+    parser.add_argument("--uid", type=int, default=1000, help="owner of a new home (default: %(default)s)")
+    parser.add_argument("--gid", type=int, default=1000, help="group of a new home (default: %(default)s)")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="answer one request on standard input")
+    for command, text in (("path", "print where a home is"), ("delete", "remove a home and all that is in it")):
+        commands.add_parser(command, help=text).add_argument("name")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "serve":
+            serve(arguments.root, arguments.uid, arguments.gid, sys.stdin.buffer, sys.stdout)
+        elif arguments.command == "path":
+            print(arguments.root / directory_name(arguments.name))
+        elif delete_home(arguments.root, arguments.name):
+            print("deleted")
+    except ValueError as error:
+        print(f"berth-homes: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
