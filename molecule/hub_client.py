@@ -1,0 +1,136 @@
+"""A hub as its operator's API and its users' servers show it; used by checks of hosts."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+import websocket
+
+
+def wait_until(what: Callable[[], Any], seconds: float = 60, every: float = 0.2) -> Any:
+    """Return the first true answer of `what`; an exception counts as no answer yet.
+
+    Raises:
+        AssertionError: if there was none in time, with the last answer.
+    """
+    deadline = time.monotonic() + seconds
+    last: Any = None
+    while time.monotonic() < deadline:
+        try:
+            last = what()
+            if last:
+                return last
+        except (requests.RequestException, OSError, AssertionError) as error:
+            last = error
+        time.sleep(every)
+    raise AssertionError(f"not within {seconds} s; last answer: {last!r}")
+
+
+class HubClient:
+    """Everything goes through the proxy, as it does for people."""
+
+    def __init__(self, url: str, ca: Path, operator_token: str) -> None:
+        """Args: url: public address; ca: certificate that signs the proxy's; operator_token: the playbooks' own token."""
+        self.url = url
+        self.ca = str(ca)
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.verify = self.ca
+        self.operator = {"Authorization": f"token {operator_token}"}
+        self._tokens: dict[str, str] = {}
+
+    def healthy(self) -> bool:
+        """Whether the hub answers."""
+        return self.session.get(f"{self.url}/hub/health", timeout=5).status_code == requests.codes.ok
+
+    def api(self, method: str, path: str, **more: Any) -> Any:
+        """Ask the hub's API as the operator; returns the decoded answer."""
+        answer = self.session.request(method, f"{self.url}/hub/api{path}", headers=self.operator, timeout=150, **more)
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.text else None
+
+    def add_users(self, *users: dict[str, Any]) -> Any:
+        """Bring accounts to a state."""
+        return self.api("POST", "/berth/users", json={"users": list(users)})
+
+    def server(self, user: str) -> dict[str, Any] | None:
+        """The user's running server, if any."""
+        found: dict[str, Any] = self.api("GET", f"/users/{user}")
+        server: dict[str, Any] | None = found["servers"].get("")
+        return server
+
+    def start(self, user: str, seconds: float = 120) -> float:
+        """Start a server and wait until it is ready; returns the seconds it took."""
+        began = time.monotonic()
+        if not (self.server(user) or {}).get("ready"):
+            self.api("POST", f"/users/{user}/server")
+        while not (self.server(user) or {}).get("ready"):
+            assert time.monotonic() - began < seconds, f"the server of {user} is not ready after {seconds} s"
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+    def stop(self, user: str, seconds: float = 60) -> None:
+        """Stop a server and wait until it is gone."""
+        if self.server(user) is None:
+            return
+        self.api("DELETE", f"/users/{user}/server")
+        deadline = time.monotonic() + seconds
+        while self.server(user) is not None:
+            assert time.monotonic() < deadline, f"the server of {user} still runs after {seconds} s"
+            time.sleep(0.05)
+
+    def token(self, user: str) -> str:
+        """A token of the user's own."""
+        if user not in self._tokens:
+            self._tokens[user] = self.api("POST", f"/users/{user}/tokens", json={"note": "check"})["token"]
+        return self._tokens[user]
+
+    def as_user(self, user: str, method: str, path: str, **more: Any) -> requests.Response:
+        """Ask the user's server as the user."""
+        headers = {"Authorization": f"token {self.token(user)}"}
+        return self.session.request(method, f"{self.url}/user/{user}{path}", headers=headers, timeout=60, **more)
+
+    def new_kernel(self, user: str) -> str:
+        """Start a kernel; returns its id."""
+        answer = self.as_user(user, "POST", "/api/kernels", json={"name": "python3"})
+        assert answer.ok, answer.text
+        kernel: str = answer.json()["id"]
+        return kernel
+
+    def execute(self, user: str, kernel: str, code: str, seconds: float = 60) -> str:
+        """Run code in a kernel and return what it printed.
+
+        Raises:
+            AssertionError: if the code raised.
+        """
+        address = f"{self.url.replace('https', 'wss')}/user/{user}/api/kernels/{kernel}/channels"
+        connection = websocket.create_connection(
+            address, header=[f"Authorization: token {self.token(user)}"], sslopt={"ca_certs": self.ca}, timeout=seconds
+        )
+        message = uuid.uuid4().hex
+        request = {
+            "header": {"msg_id": message, "msg_type": "execute_request", "username": user, "session": message, "version": "5.3"},
+            "parent_header": {},
+            "metadata": {},
+            "content": {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False},
+            "channel": "shell",
+        }
+        printed = ""
+        try:
+            connection.send(json.dumps(request))
+            while True:
+                reply = json.loads(connection.recv())
+                if reply["parent_header"].get("msg_id") != message:
+                    continue
+                if reply["msg_type"] == "stream":
+                    printed += reply["content"]["text"]
+                elif reply["msg_type"] == "error":
+                    raise AssertionError("\n".join(reply["content"]["traceback"]))
+                elif reply["msg_type"] == "status" and reply["content"]["execution_state"] == "idle":
+                    return printed
+        finally:
+            connection.close()
