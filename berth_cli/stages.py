@@ -1,0 +1,176 @@
+"""What ``berth test`` runs: stages, each made of steps, each of which is one program."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from berth_cli.project import Project
+
+UNIT_TEST_SECONDS = 120
+"""Above what any unit test takes on a slow machine: one that takes longer hangs."""
+
+BROWSER_TEST_SECONDS = 600
+"""A browser test may have to wait for a container's first start."""
+
+_OWN_HIDDEN = (".ci", ".config")
+
+_SHELL = re.compile(rb"#!.*\b(?:ba|da|k)?sh\b")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One program to run.
+
+    Attributes:
+        name: What it is called on the screen and in file names.
+        command: Program and arguments.
+        results: JUnit XML file in which it counts its tests; None: it has no tests.
+        is_test: Whether it counts as a test by itself, beside those in ``results``.
+    """
+
+    name: str
+    command: Sequence[str]
+    results: Path | None = None
+    is_test: bool = True
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Steps of a kind.
+
+    Attributes:
+        name: What it is called.
+        steps: Its programs, in order.
+        needs: Programs that must be on the machine, and the Debian package that has each.
+        after: Name of the stage without whose success this one makes no sense.
+    """
+
+    name: str
+    steps: Sequence[Step]
+    needs: Mapping[str, str] = field(default_factory=dict)
+    after: str | None = None
+
+
+def results_dir(project: Project) -> Path:
+    """Where the steps' logs and results go."""
+    return project.root / "test-results"
+
+
+def scenarios(project: Project) -> list[str]:
+    """The names of molecule's scenarios."""
+    return sorted(path.parent.name for path in (project.root / "molecule").glob("*/molecule.yml"))
+
+
+def plan(project: Project, names: Sequence[str], only_scenarios: Sequence[str] = ()) -> list[Stage]:
+    """Lay out stages.
+
+    Args:
+        project: The checkout.
+        names: Which ones, out of :data:`STAGES`.
+        only_scenarios: Which of molecule's scenarios; none named: all of them.
+    """
+    made = [STAGES[name](project) for name in STAGES if name in names]
+    if not only_scenarios:
+        return made
+    return [
+        Stage(stage.name, [step for step in stage.steps if step.name in only_scenarios], stage.needs, stage.after)
+        for stage in made
+    ]
+
+
+def _lint(project: Project) -> Stage:
+    scripts = [str(path.relative_to(project.root)) for path in shell_scripts(project.root)]
+    return Stage(
+        "lint",
+        [
+            Step("ansible-lint", ["ansible-lint"]),
+            Step("yamllint", ["yamllint", "--strict", "."]),
+            Step("ruff-check", ["ruff", "check"]),
+            Step("ruff-format", ["ruff", "format", "--check"]),
+            Step("mypy", ["mypy"]),
+            Step("shellcheck", ["shellcheck", *scripts]),
+        ],
+        needs={"git": "git"},
+    )
+
+
+def _unit(project: Project) -> Stage:
+    return Stage("unit", _pytest(project, "unit", UNIT_TEST_SECONDS), needs={"git": "git"})
+
+
+def _syntax(project: Project) -> Stage:
+    return Stage(
+        "syntax",
+        [
+            Step(path.stem, ["ansible-playbook", "--syntax-check", "-i", str(project.demo_inventory), str(path)])
+            for path in sorted(project.playbook_dir.glob("*.yml"))
+        ],
+    )
+
+
+def _molecule(project: Project) -> Stage:
+    return Stage(
+        "molecule",
+        [
+            Step(name, ["molecule", "test", "-s", name], results_dir(project) / f"{name}.xml")
+            for name in scenarios(project)
+        ],
+        needs={"git": "git"},
+        after="syntax",
+    )
+
+
+def _browser(project: Project) -> Stage:
+    return Stage(
+        "browser",
+        _pytest(project, "browser", BROWSER_TEST_SECONDS),
+        needs={"chromium": "chromium", "git": "git"},
+        after="syntax",
+    )
+
+
+STAGES: Mapping[str, Callable[[Project], Stage]] = {
+    "lint": _lint,
+    "unit": _unit,
+    "syntax": _syntax,
+    "molecule": _molecule,
+    "browser": _browser,
+}
+"""All stages, in the order in which they run: what fails fastest comes first."""
+
+QUICK_STAGES = ("lint", "unit", "syntax")
+"""Those that need no container."""
+
+
+def _pytest(project: Project, name: str, timeout: int) -> list[Step]:
+    results = results_dir(project) / f"{name}.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "--timeout", str(timeout), "--junitxml", str(results)]
+    return [Step(name, [*command, f"tests/{name}"], results, is_test=False)]
+
+
+def shell_scripts(root: Path) -> list[Path]:
+    """All shell scripts of a checkout, known by suffix or by first line, outside of what tools have put there.
+
+    Args:
+        root: The checkout.
+    """
+    found = []
+    for directory, subdirectories, files in os.walk(root):
+        subdirectories[:] = [name for name in subdirectories if name in _OWN_HIDDEN or name[0] not in "._"]
+        found += [path for path in (Path(directory, name) for name in files) if path.is_file() and _is_shell(path)]
+    return sorted(found)
+
+
+def _is_shell(path: Path) -> bool:
+    if path.suffix == ".j2":
+        return False
+    with path.open("rb") as stream:
+        return path.suffix == ".sh" or _SHELL.match(stream.readline(200)) is not None

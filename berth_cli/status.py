@@ -1,0 +1,104 @@
+"""``berth status``: is everything well, and who is there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from berth_cli.errors import ExitCode
+from berth_cli.options import RunOptions, ask_hosts, run_options
+from berth_cli.project import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PARTS = ("hub", "proxy", "engine")
+"""What must be active for a host to be well."""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: an object with what each host reports, by its name.")
+@run_options
+@click.pass_context
+def status(context: click.Context, options: RunOptions, *, as_json: bool) -> None:
+    """Show whether all is well, and who is there.
+
+    The exit code is 0 if hub, proxy and container engine are active on all hosts, else 3.
+
+    \b
+    Examples:
+      berth status
+      berth status -i inventory/site --json
+    """
+    project = context.find_object(Project) or Project()
+    reports = {report.host: report.data for report in ask_hosts(project, "status", options)}
+    if as_json:
+        click.echo(json.dumps(reports, indent=2))
+    else:
+        console = Console(highlight=False)
+        for host, report in reports.items():
+            _show(console, host, report)
+    if not all(report["state"].get(part) == "active" for report in reports.values() for part in PARTS):
+        context.exit(ExitCode.UNHEALTHY)
+
+
+def size(count: float) -> str:
+    """A number of bytes in the largest binary unit that leaves at least 1, such as ``1.5 GiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def ago(moment: str | None, now: dt.datetime | None = None) -> str:
+    """How long ago a moment was, such as ``5 min ago``.
+
+    Args:
+        moment: In ISO 8601; without an offset it is UTC; None or empty for never.
+        now: What to compare it with; by default the present.
+    """
+    if not moment:
+        return "never"
+    then = dt.datetime.fromisoformat(moment)
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=dt.UTC)
+    minutes = int(((now or dt.datetime.now(dt.UTC)) - then).total_seconds() // 60)
+    if minutes < 1:
+        return "just now"
+    for limit, divisor, unit in ((60, 1, "min"), (2 * 24 * 60, 60, "h")):
+        if minutes < limit:
+            return f"{minutes // divisor} {unit} ago"
+    return f"{minutes // (24 * 60)} days ago"
+
+
+def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
+    console.print(Text(f"{host}  {report['url']}", style="bold"))
+    facts = Table.grid(padding=(0, 2))
+    state = Text()
+    for part in PARTS:
+        value = report["state"].get(part, "unknown")
+        state.append(f"{part} ").append(value, style="green" if value == "active" else "bold red").append("  ")
+    facts.add_row("State", state)
+    facts.add_row("Versions", Text(", ".join(f"{name} {value}" for name, value in report["versions"].items() if value)))
+    for disk in report["disk"]:
+        used = f"{disk['path']}  {size(disk['used_bytes'])} of {size(disk['size_bytes'])} ({disk['percent']} %)"
+        facts.add_row("Disk", Text(used))
+    facts.add_row("Users", "unknown" if report["users"] is None else str(report["users"]))
+    console.print(facts)
+
+    servers = report["running_servers"]
+    if not servers:
+        console.print("No server is running.")
+        return
+    table = Table("User", "Server", "Started", "Last activity", title=f"{len(servers)} running", title_justify="left")
+    for server in servers:
+        name = server["server"] or "(default)"
+        table.add_row(Text(server["user"]), Text(name), ago(server["started"]), ago(server["last_activity"]))
+    console.print(table)
