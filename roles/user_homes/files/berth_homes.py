@@ -1,15 +1,17 @@
 #!/usr/bin/python3 -I
 """Makes homes of users; the one thing that the hub needs root for.
 
-`serve` answers one request of a socket-activated service on its standard input: a line with a user's name in UTF-8 comes in, a line
-of JSON goes out, {"home": PATH} or {"error": TEXT}. `path NAME` prints where a home is, `delete NAME` removes it for good (no
-request over the socket can).
+`serve` answers one request of a socket-activated service on its standard input: a line with a user's name in UTF-8
+comes in, a line of JSON goes out, {"home": PATH} or {"error": TEXT}. `path NAME` prints where a home is, `delete NAME`
+removes it for good (no request over the socket can).
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -17,9 +19,11 @@ from typing import BinaryIO, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from berth_names import MAX_NAME_LENGTH, directory_name  # noqa: E402 (isolated mode has no path to its own folder)
+# After the line above, since isolated mode has no path to this folder.
+from berth_names import MAX_NAME_LENGTH, directory_name
 
 HOME_MODE = 0o700
+_DOOMED = ".deleted-"
 MAX_REQUEST_BYTES = 4 * MAX_NAME_LENGTH + 1
 """A name in UTF-8 takes at most four bytes a character, and ends with a line feed."""
 
@@ -38,19 +42,15 @@ def ensure_home(root: Path, name: str, uid: int, gid: int) -> Path:
         NotADirectoryError: if something else than a directory stands where the home should be.
     """
     home = root / directory_name(name)
-    if home.is_symlink() or (home.exists() and not home.is_dir()):
+    # Made under its own name, never moved there: a rename would replace the empty home that another request has just
+    # made, and that a berth may have mounted already.
+    with contextlib.suppress(FileExistsError):
+        home.mkdir(mode=HOME_MODE)
+    found = home.lstat()
+    if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(f"{home} is not a directory: move it away")
-    if not home.exists():
-        # Complete before it is there under its own name: two servers of one user may start at once, and a crash may come between.
-        new = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
-        try:
-            os.chown(new, uid, gid)
-            new.chmod(HOME_MODE)
-            new.rename(home)
-        except OSError:
-            new.rmdir()
-            if not home.is_dir():
-                raise
+    if found.st_uid == os.geteuid() != uid:  # new, or left so by a run that was interrupted here
+        os.chown(home, uid, gid, follow_symlinks=False)
     return home
 
 
@@ -60,8 +60,11 @@ def serve(root: Path, uid: int, gid: int, source: BinaryIO, answer: TextIO) -> N
         line = source.readline(MAX_REQUEST_BYTES + 1)
         if len(line) > MAX_REQUEST_BYTES or not line.endswith(b"\n"):
             raise ValueError(f"a request is one line of at most {MAX_REQUEST_BYTES} bytes")
-        home = ensure_home(root, line[:-1].decode(), uid, gid)
-        reply = {"home": str(home)}
+        try:
+            name = line[:-1].decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"user name {line[:-1]!r} is not UTF-8") from error
+        reply = {"home": str(ensure_home(root, name, uid, gid))}
     except (ValueError, OSError) as error:
         reply = {"error": str(error)}
         print(f"refused: {error}", file=sys.stderr)
@@ -80,14 +83,17 @@ def delete_home(root: Path, name: str) -> bool:
     if not home.is_dir() or home.is_symlink():
         return False
     # Out of the way first: a name that is used again must not find half of what was.
-    doomed = Path(tempfile.mkdtemp(prefix=".deleted-", dir=root))
+    doomed = Path(tempfile.mkdtemp(prefix=_DOOMED, dir=root))
     home.rename(doomed / "home")
     shutil.rmtree(doomed)
+    # What a deletion that was interrupted had left, unless another run is at it right now.
+    for leftover in root.glob(f"{_DOOMED}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     return True
 
 
 def main() -> int:
-    """Entry point; the exit code is 0, or 1 for a name that was refused."""
+    """Entry point; the exit code is 0, or 1 for a name that was refused and for a home that cannot be deleted."""
     parser = argparse.ArgumentParser(description="Homes of Berth's users")
     parser.add_argument("--root", type=Path, default=Path("/srv/berth/homes"), help="directory of all homes")
     parser.add_argument("--uid", type=int, default=1000, help="owner of a new home (default: %(default)s)")
@@ -104,7 +110,7 @@ def main() -> int:
             print(arguments.root / directory_name(arguments.name))
         elif delete_home(arguments.root, arguments.name):
             print("deleted")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"berth-homes: {error}", file=sys.stderr)
         return 1
     return 0

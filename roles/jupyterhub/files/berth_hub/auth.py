@@ -1,11 +1,13 @@
 """Accounts of the hub itself: NativeAuthenticator, with accounts that only an admin makes."""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import bcrypt
 from nativeauthenticator import NativeAuthenticator
+from nativeauthenticator.handlers import ChangePasswordAdminHandler, ChangePasswordHandler
 from nativeauthenticator.orm import UserInfo
 from traitlets import Unicode
 
@@ -16,7 +18,7 @@ PASSWORD_BYTES_MAX = 72
 
 
 class BerthAuthenticator(NativeAuthenticator):
-    """No sign-up; the first admin's password comes from a file that is made on the host."""
+    """No sign-up and no approval; the first admin's password comes from a file that is made on the host."""
 
     admin_password_file = Unicode(config=True, help="Password of admins who have no account yet.")
 
@@ -59,19 +61,49 @@ class BerthAuthenticator(NativeAuthenticator):
         self.db.commit()
         self.successful_login(name)
 
-    async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:
-        """Whether name and password belong together; the name if so."""
-        name = self.normalize_username(data["username"])
-        if self.get_user(name) is None:
-            password = data["password"].encode()[:PASSWORD_BYTES_MAX]
-            await asyncio.to_thread(bcrypt.checkpw, password, self._nobody)
+    def is_password_strong(self, password: str) -> bool:
+        """Whether an account may have that password: what the page to change it asks."""
+        try:
+            self.check_password(password)
+        except ValueError:
+            return False
+        return True
+
+    def can_try_to_login_again(self, name: str) -> bool:
+        """Whether a lock-out has ended; NativeAuthenticator leaves out whole days and locks out again a day later."""
+        attempts = self.login_attempts.get(name)
+        if not attempts:
+            return True
+        passed: float = (datetime.now() - attempts["time"]).total_seconds()  # noqa: DTZ005 (as add_login_attempt has it)
+        return bool(passed > self.seconds_before_next_try)
+
+    async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:  # noqa: ARG002 (JupyterHub's signature)
+        """Whether name and password belong together; the name if so.
+
+        The slow comparison runs beside the hub's event loop, and for names that have no account or are locked out as
+        well, so that the time tells nothing. Lock-outs are looked at after it: guesses that came in at once all count.
+        """
+        name: str = self.normalize_username(data["username"])
+        password = data["password"].encode()
+        account = self.get_user(name)
+        hashed = account.password if account else self._nobody
+        right = await asyncio.to_thread(bcrypt.checkpw, password[:PASSWORD_BYTES_MAX], hashed)
+        if account is None or self.is_blocked(name):
             return None
-        if len(data["password"].encode()) > PASSWORD_BYTES_MAX:
+        if not right or len(password) > PASSWORD_BYTES_MAX or not account.is_authorized:
             self.add_login_attempt(name)
             return None
-        result: str | None = await super().authenticate(handler, data)
-        return result
+        self.successful_login(name)
+        return name
 
-    def get_handlers(self, app: Any) -> list[tuple[str, type]]:
-        """Pages of the account, and the operator's API beside them."""
-        return [*super().get_handlers(app), (r"/api/berth/users", UsersHandler)]
+    def get_handlers(self, app: Any) -> list[tuple[str, type]]:  # noqa: ARG002 (JupyterHub's signature)
+        """Pages for a new password, and the operator's API.
+
+        Not NativeAuthenticator's own page to log in, which needs a JupyterHub before 6 (`statsd`), and not those for
+        sign-up and approval, which change accounts by mere GET.
+        """
+        return [
+            (r"/change-password", ChangePasswordHandler),
+            (r"/change-password/([^/]+)", ChangePasswordAdminHandler),
+            (r"/api/berth/users", UsersHandler),
+        ]

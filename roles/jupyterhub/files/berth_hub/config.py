@@ -2,15 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jupyterhub.app import JupyterHub
+from nativeauthenticator.handlers import TEMPLATE_DIR
 
 from berth_hub import secrets
 from berth_hub.auth import BerthAuthenticator
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import Settings
 from berth_hub.spawner import BerthSpawner
+
+if TYPE_CHECKING:
+    from jupyterhub.app import JupyterHub
 
 OPERATOR = "berth-operator"
 """The service whose token the playbooks use."""
@@ -49,7 +52,7 @@ def _hub(c: Any, settings: Settings) -> None:
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     hub.authenticate_prometheus = True
-    hub.template_paths = [str(Path(sys.modules["nativeauthenticator"].__file__ or "").parent / "templates")]
+    hub.template_paths = [str(Path(__file__).parent / "templates"), TEMPLATE_DIR]
 
 
 def _proxy(c: Any, settings: Settings) -> None:
@@ -109,12 +112,21 @@ def _berths(c: Any, settings: Settings) -> None:
 
 
 def _services(c: Any, settings: Settings) -> None:
-    services = [{"name": OPERATOR, "api_token": _secret(settings, secrets.OPERATOR_TOKEN)}]
+    services: list[dict[str, Any]] = [{"name": OPERATOR, "api_token": _secret(settings, secrets.OPERATOR_TOKEN)}]
     roles = [
         {
             "name": OPERATOR,
             "services": [OPERATOR],
-            "scopes": ["admin:users", "admin:servers", "list:users", "list:services", "read:hub", "read:metrics", "proxy", "tokens"],
+            "scopes": [
+                "admin:users",
+                "admin:servers",
+                "list:users",
+                "list:services",
+                "read:hub",
+                "read:metrics",
+                "proxy",
+                "tokens",
+            ],
         }
     ]
     if settings.idle.after_seconds:

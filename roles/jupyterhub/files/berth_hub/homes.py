@@ -4,24 +4,41 @@ import asyncio
 import json
 from pathlib import Path
 
+from berth_names import check_name
+
 TIMEOUT_SECONDS = 15
 """Making a directory takes milliseconds; on a busy host the helper waits in line for a processor."""
+
+_WHERE_TO_LOOK = "see journalctl -u berth-homes.socket -u 'berth-homes@*'"
 
 
 async def ensure_home(socket: Path, name: str) -> Path:
     """The home of a user on the host, made if it was missing.
 
     Raises:
-        RuntimeError: if the helper refuses the name or cannot make the home; says why.
+        ValueError: if the name can be nobody's; the helper would take what comes before a line feed for a name.
+        RuntimeError: if the helper refuses the name, cannot make the home or does not answer; says why.
     """
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        reader, writer = await asyncio.open_unix_connection(socket)
-        try:
-            writer.write(name.encode() + b"\n")
-            await writer.drain()
-            reply = json.loads(await reader.readline() or b"{}")
-        finally:
-            writer.close()
+    check_name(name)
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            reply = await _ask(socket, name)
+    except TimeoutError:
+        reply = {"error": f"the helper at {socket} gave no answer in {TIMEOUT_SECONDS} s, {_WHERE_TO_LOOK}"}
+    except (OSError, ValueError) as error:
+        reply = {"error": f"the helper at {socket} cannot be asked ({error}), {_WHERE_TO_LOOK}"}
     if "home" not in reply:
-        raise RuntimeError(f"no home for {name!r}: {reply.get('error', 'the helper gave no answer, see journalctl -u berth-homes@*')}")
+        why = reply.get("error", f"the helper at {socket} gave no answer, {_WHERE_TO_LOOK}")
+        raise RuntimeError(f"no home for {name!r}: {why}")
     return Path(reply["home"])
+
+
+async def _ask(socket: Path, name: str) -> dict[str, str]:
+    reader, writer = await asyncio.open_unix_connection(socket)
+    try:
+        writer.write(name.encode() + b"\n")
+        await writer.drain()
+        reply: dict[str, str] = json.loads(await reader.readline() or b"{}")
+        return reply
+    finally:
+        writer.close()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,11 @@ from tornado.httpclient import HTTPClientError
 from traitlets import default, observe
 
 ROUTE_POLL_SECONDS = 0.02
-"""Traefik applies a changed file within 0.06 to 0.2 s; the plug-in's own jittered back-off takes up to 1.3 s to notice."""
+"""Traefik applies a changed file in 0.06 to 0.2 s; the plug-in's own jittered back-off takes up to 1.3 s to notice."""
+
+
+_RESERVED = re.compile(r"%(21|23|24|25|26|27|28|29|2A|2B|2C|2F|3A|3B|3D|3F|40|5B|5D)")
+"""Escaped characters that RFC 3986 reserves, and the percent sign; JupyterHub escapes in upper case."""
 
 
 class JsonRoutesFile:
@@ -37,8 +42,9 @@ class JsonRoutesFile:
         descriptor, temporary = tempfile.mkstemp(prefix=".routes-", dir=self.path.parent)
         with os.fdopen(descriptor, "w") as file:
             json.dump(content, file)
-        os.chmod(temporary, 0o640)
-        os.replace(temporary, self.path)
+        new = Path(temporary)
+        new.chmod(0o640)
+        new.replace(self.path)
 
 
 class BerthProxy(TraefikFileProviderProxy):
@@ -51,6 +57,19 @@ class BerthProxy(TraefikFileProviderProxy):
     @observe("dynamic_config_file")
     def _set_dynamic_config_file(self, change: Any) -> None:
         self.dynamic_config_handler = JsonRoutesFile(Path(change.new))
+
+    def _dynamic_config_for_route(
+        self, routespec: str, target: str, data: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Router and service of a route; with a rule that also suits names like `alice+tests@example.org`.
+
+        Traefik decodes a request's path before it compares, except for reserved characters; the plug-in decodes all in
+        the rule, which then never matches.
+        """
+        for_traefik, for_hub = super()._dynamic_config_for_route(routespec, target, data)
+        (router,) = for_traefik["http"]["routers"].values()
+        router["rule"] = traefik_utils.generate_rule(_RESERVED.sub(r"%25\1", routespec))
+        return for_traefik, for_hub
 
     async def _wait_for_route(self, routespec: str) -> None:
         """Return once Traefik has the route; router and service come from one file, so that one of them tells.

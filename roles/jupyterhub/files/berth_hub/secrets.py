@@ -1,6 +1,7 @@
 """Secrets of a host: made once, on the host, and never leaving it.
 
-`python -m berth_hub.secrets DIRECTORY` makes those that are missing and prints their names; what is there stays as it is.
+`python -m berth_hub.secrets DIRECTORY` makes those that are missing and prints their names; what is there stays as it
+is.
 """
 
 import base64
@@ -9,8 +10,11 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COOKIE_SECRET = "cookie_secret"
 ADMIN_PASSWORD = "admin_password"
@@ -40,18 +44,23 @@ def make_missing(directory: Path, hub_group: str, proxy_group: str) -> list[str]
         hub_group: group that may read the hub's secrets.
         proxy_group: group that may read what Traefik checks its API's password against.
     """
+
+    def users() -> str:
+        # Plain SHA-1 is what Traefik checks fastest, and safe for 256 random bits; bcrypt would cost 50 ms a request.
+        return _htpasswd(TRAEFIK_USER, (directory / TRAEFIK_PASSWORD).read_text().strip())
+
     recipes: dict[str, tuple[str, Callable[[], str]]] = {
         COOKIE_SECRET: (hub_group, _token),
         ADMIN_PASSWORD: (hub_group, readable_password),
         OPERATOR_TOKEN: (hub_group, _token),
         TRAEFIK_PASSWORD: (hub_group, _token),
-        # Plain SHA-1 is what Traefik checks fastest, and safe for 256 random bits; bcrypt would cost 50 ms at each request.
-        TRAEFIK_USERS: (proxy_group, lambda: _htpasswd(TRAEFIK_USER, (directory / TRAEFIK_PASSWORD).read_text().strip())),
+        TRAEFIK_USERS: (proxy_group, users),
     }
-    made = []
+    made: list[str] = []
     for name, (group, recipe) in recipes.items():
         path = directory / name
-        if path.exists():
+        # What is checked against the password is made anew with it.
+        if path.exists() and not (name == TRAEFIK_USERS and TRAEFIK_PASSWORD in made):
             continue
         new = directory / f".{name}.new"
         new.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 _UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
@@ -19,10 +20,11 @@ def bytes_of(value: object) -> int:
     """
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])", str(value).strip())
-    if not found or float(found[1]) <= 0:
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([KMGT])", str(value).strip())
+    amount = int(float(found[1]) * _UNITS[found[2]]) if found else 0
+    if not amount:  # of less than a byte, too: 0 is no limit to Docker
         raise ValueError(f'"{value}" is no amount of memory: use a number with K, M, G or T, like 2G')
-    return int(float(found[1]) * _UNITS[found[2]])
+    return amount
 
 
 def _absolute_path_prefix(value: str) -> str:
@@ -47,7 +49,7 @@ class Berth(_Strict):
     image: str = Field(min_length=1)
     network: str = Field(min_length=1)
     memory: Bytes
-    cpus: float = Field(gt=0)
+    cpus: float = Field(gt=0, allow_inf_nan=False)
     pids: int = Field(ge=32)
     environment: dict[str, str] = {}
     default_url: str = Field(pattern=r"^/")
@@ -96,15 +98,19 @@ def load(path: Path) -> Settings:
         ValueError: with one line for each mistake: file, key, what is wrong and what is allowed.
     """
     try:
-        return Settings.model_validate(json.loads(path.read_text()))
-    except json.JSONDecodeError as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # of JSON or of UTF-8
         raise ValueError(f"{path}: not JSON: {error}") from None
+    try:
+        return Settings.model_validate(content)
     except ValidationError as error:
-        lines = [
-            f"{path}: {'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors()
-        ]
-        raise ValueError("\n".join(lines)) from None
+        raise ValueError("\n".join(f"{path}: {_line(problem)}" for problem in error.errors())) from None
+
+
+def _line(problem: ErrorDetails) -> str:
+    key = ".".join(map(str, problem["loc"])) or "the whole file"
+    text = {"extra_forbidden": "no such setting", "missing": "is missing"}.get(problem["type"], problem["msg"])
+    return f"{key}: {text.removeprefix('Value error, ')}"
 
 
 def main() -> int:

@@ -17,6 +17,9 @@ READY_POLL_SECONDS = 0.03
 ALIVE_POLL_SECONDS = 1.0
 """How often to look whether the container still runs while its server is awaited."""
 
+ANSWER_TIMEOUT_SECONDS = 5
+"""How long one question may take: a server that takes connections and then ends must not be waited for."""
+
 ENGINE_THREADS = 8
 """Engine calls under way at once; DockerSpawner's own single thread makes everybody wait for everybody."""
 
@@ -41,7 +44,8 @@ class BerthSpawner(DockerSpawner):
         """Start the berth and return address and port, once its server answers.
 
         Raises:
-            RuntimeError: if there is no home to be had, or the container ended before its server answered; with its last lines.
+            RuntimeError: if there is no home to be had, or the container ended before its server answered; with its
+                last lines.
         """
         home = await ensure_home(Path(self.homes_socket), self.user.name)
         self.volumes = {str(home): self.home_in_berth}
@@ -59,7 +63,10 @@ class BerthSpawner(DockerSpawner):
         while not await _answers(address, port, path):
             if loop.time() >= next_look:
                 if (status := await self.poll()) is not None:
-                    raise RuntimeError(f"The berth of {self.user.name} ended before its server answered ({status}).{await self._last_lines()}")
+                    raise RuntimeError(
+                        f"The berth of {self.user.name} ended before its server answered ({status})."
+                        f"{await self._last_lines()}"
+                    )
                 next_look = loop.time() + ALIVE_POLL_SECONDS
             await asyncio.sleep(READY_POLL_SECONDS)
 
@@ -67,7 +74,7 @@ class BerthSpawner(DockerSpawner):
         """What a container that ended printed last, as a sentence; empty where the engine removed it already."""
         try:
             lines: bytes = await self.docker("logs", self.object_name, tail=5)
-        except Exception:  # whatever the engine says now, the reason the server did not start matters more
+        except Exception:  # noqa: BLE001 (whatever the engine says now, why the server did not start matters more)
             return ""
         return f" Its last lines: {lines.decode(errors='replace').strip()}"
 
@@ -75,13 +82,12 @@ class BerthSpawner(DockerSpawner):
 async def _answers(address: str, port: int, path: str) -> bool:
     """Whether an HTTP server answers there, whatever it answers."""
     try:
-        reader, writer = await asyncio.open_connection(address, port)
-    except OSError:
+        async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+            reader, writer = await asyncio.open_connection(address, port)
+            try:
+                writer.write(f"GET {path}api HTTP/1.0\r\nHost: {address}:{port}\r\n\r\n".encode())
+                return (await reader.readline()).startswith(b"HTTP/")
+            finally:
+                writer.close()
+    except OSError:  # a time-out, too
         return False
-    try:
-        writer.write(f"GET {path}api HTTP/1.0\r\nHost: {address}:{port}\r\n\r\n".encode())
-        return (await reader.readline()).startswith(b"HTTP/")
-    except OSError:
-        return False
-    finally:
-        writer.close()

@@ -65,8 +65,9 @@ class UsersHandler(APIHandler):
         )
 
     def _wanted(self) -> list[Wanted]:
+        body = self.get_json_body()
         try:
-            wanted = Request.model_validate(self.get_json_body() or {}).users
+            wanted = Request.model_validate({} if body is None else body).users
         except ValidationError as error:
             problem = error.errors()[0]
             raise web.HTTPError(400, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
@@ -88,7 +89,6 @@ class UsersHandler(APIHandler):
         return wanted
 
     async def _create(self, entry: Wanted) -> None:
-        assert entry.password is not None  # _wanted refused a new account without one
         user = self.user_from_username(entry.name)
         user.admin = bool(entry.admin)
         assign_default_roles(self.db, entity=user)
@@ -112,7 +112,7 @@ class UsersHandler(APIHandler):
     async def _remove(self, user: Any) -> None:
         for name, spawner in list(user.spawners.items()):
             if spawner.pending:
-                raise web.HTTPError(409, f"a server of {user.name} is about to {spawner.pending}: try again in a moment")
+                raise web.HTTPError(409, f"a server of {user.name} is in {spawner.pending}: try again in a moment")
             if spawner.ready:
                 await self.stop_single_user(user, name)
             if spawner.pending:
@@ -132,7 +132,7 @@ class UsersHandler(APIHandler):
                     "created": model.get("created"),
                     "last_activity": model.get("last_activity"),
                     "servers": sum(1 for server in model.get("servers", {}).values() if not server.get("stopped")),
-                    "locked": bool(self.authenticator.allowed_failed_logins) and self.authenticator.is_blocked(row.name),
+                    "locked": self.authenticator.is_blocked(row.name),
                 }
             )
         return found

@@ -1,4 +1,7 @@
-"""JupyterHub's configuration. Managed by Berth: the site's values are in hub.json beside it, their meaning in berth_hub/config.py."""
+"""JupyterHub's configuration. Managed by Berth.
+
+The site's values are in hub.json beside it, their meaning in berth_hub/config.py.
+"""
 
 from pathlib import Path
 

@@ -1,0 +1,1 @@
+"""What people see: a hub, and the plain server it replaces, used through a real browser."""

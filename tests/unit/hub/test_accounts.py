@@ -1,0 +1,310 @@
+"""Accounts in a running hub: what the playbook of the users can do, who may do it, and who gets in."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from tests.unit.hub.conftest import wait_until
+from tests.unit.hub.running_hub import ADMIN_PASSWORD, FAILED_LOGINS_MAX, Hub, Running
+from tests.unit.hub.traefik import status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GOOD = "a password good enough"
+OTHER = "another one, as good"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    running = Running(tmp_path_factory.mktemp("hub"))
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def alice(hub: Hub) -> Iterator[str]:
+    hub.users({"name": "alice", "password": GOOD})
+    yield "alice"
+    hub.users({"name": "alice", "state": "absent"})
+
+
+def test_the_configured_admin_has_an_account_from_the_start(hub: Hub) -> None:
+    found = hub.user("admin")
+    assert found is not None
+    assert found["admin"] is True
+    assert hub.log_in("admin", ADMIN_PASSWORD) is not None
+
+
+def test_an_account_comes_and_goes(hub: Hub) -> None:
+    made = hub.users({"name": "bob", "password": GOOD})
+    assert (made["created"], made["changed"], made["removed"]) == (["bob"], ["bob"], [])
+    found = hub.user("bob")
+    assert found is not None
+    assert (found["admin"], found["servers"], found["locked"]) == (False, 0, False)
+    assert found["created"]
+    assert hub.log_in("bob", GOOD) is not None
+
+    again = hub.users({"name": "bob", "password": GOOD})
+    assert (again["created"], again["changed"], again["removed"]) == ([], [], [])
+
+    gone = hub.users({"name": "bob", "state": "absent"})
+    assert (gone["created"], gone["changed"], gone["removed"]) == ([], ["bob"], ["bob"])
+    assert hub.user("bob") is None
+    assert hub.log_in("bob", GOOD) is None
+    assert hub.user("bob") is None
+    assert hub.users({"name": "bob", "state": "absent"})["changed"] == []
+
+
+def test_who_comes_back_under_the_same_name_starts_anew(hub: Hub, alice: str) -> None:
+    session = hub.log_in(alice, GOOD)
+    assert session is not None
+    hub.users({"name": alice, "state": "absent"})
+    hub.users({"name": alice, "password": OTHER, "admin": True})
+    assert hub.log_in(alice, GOOD) is None
+    assert hub.log_in(alice, OTHER) is not None
+    assert session.get(f"{hub.url}/hub/home", timeout=30, allow_redirects=False).status_code == 302
+
+
+def test_several_at_once_in_the_order_of_the_request(hub: Hub) -> None:
+    names = ["dora", "carl", "emma"]
+    assert hub.users(*({"name": name, "password": GOOD} for name in names))["created"] == names
+    assert [user["name"] for user in hub.users()["users"]] == ["admin", "carl", "dora", "emma"]
+    assert hub.users(*({"name": name, "state": "absent"} for name in names))["removed"] == names
+
+
+def test_admin_rights_are_given_and_taken(hub: Hub, alice: str) -> None:
+    assert hub.users({"name": alice, "admin": True})["changed"] == [alice]
+    assert hub.users({"name": alice, "admin": True})["changed"] == []
+    session = hub.log_in(alice, GOOD)
+    assert session is not None
+    assert session.get(f"{hub.url}/hub/admin", timeout=30).status_code == 200
+    assert hub.users({"name": alice, "admin": False})["changed"] == [alice]
+    assert session.get(f"{hub.url}/hub/admin", timeout=30).status_code == 403
+    found = hub.user(alice)
+    assert found is not None
+    assert found["admin"] is False
+
+
+def test_nothing_said_about_admin_changes_nothing(hub: Hub, alice: str) -> None:
+    hub.users({"name": alice, "admin": True})
+    assert hub.users({"name": alice, "password": GOOD})["changed"] == []
+    found = hub.user(alice)
+    assert found is not None
+    assert found["admin"] is True
+
+
+def test_a_password_is_replaced_only_when_that_is_asked_for(hub: Hub, alice: str) -> None:
+    assert hub.users({"name": alice, "password": OTHER})["changed"] == []
+    assert hub.log_in(alice, GOOD) is not None
+    assert hub.users({"name": alice, "password": OTHER, "update_password": "always"})["changed"] == [alice]
+    assert hub.log_in(alice, GOOD) is None
+    assert hub.log_in(alice, OTHER) is not None
+
+
+def test_a_user_without_an_account_gets_one(hub: Hub) -> None:
+    """Whom an admin has added on JupyterHub's own page has no password yet."""
+    assert hub.api("POST", "users/frank").status_code == 201
+    assert hub.users({"name": "frank", "password": GOOD})["changed"] == ["frank"]
+    assert hub.log_in("frank", GOOD) is not None
+    hub.users({"name": "frank", "state": "absent"})
+
+
+@pytest.mark.parametrize(
+    "name", ["größe", "日本", "alice@example.org", "alice+tests@example.org", "o'neil", "a.b-c_d", "x" * 100]
+)
+def test_names_of_every_kind_can_log_in(hub: Hub, name: str) -> None:
+    assert hub.users({"name": name, "password": GOOD})["created"] == [name]
+    session = hub.log_in(name, GOOD)
+    assert session is not None
+    assert session.get(f"{hub.url}/hub/home", timeout=30).status_code == 200
+    assert hub.users({"name": name, "state": "absent"})["removed"] == [name]
+
+
+def test_names_are_the_same_in_capitals(hub: Hub) -> None:
+    assert hub.users({"name": "Gina", "password": GOOD})["created"] == ["gina"]
+    assert hub.users({"name": "GINA", "password": GOOD})["created"] == []
+    assert hub.log_in("gInA", GOOD) is not None
+    hub.users({"name": "gina", "state": "absent"})
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"name": "bad"}, "user 2 (bad): 'bad' is new and needs a password"),
+        ({"name": "bad", "password": "short"}, "user 2 (bad): a password has at least 8 characters"),
+        ({"name": "bad", "password": "password1"}, "user 2 (bad): that password is among those that are tried first"),
+        ({"name": "bad", "password": "x" * 73}, "user 2 (bad): a password has at most 72 bytes in UTF-8"),
+        ({"name": "bad", "password": "ü" * 37}, "user 2 (bad): a password has at most 72 bytes in UTF-8"),
+        ({"name": "a/b", "password": GOOD}, "user 2 (a/b): user name 'a/b' holds a \"/\""),
+        ({"name": "a b", "password": GOOD}, "user 2 (a b): 'a b' is not a user name"),
+        ({"name": "a,b", "password": GOOD}, "user 2 (a,b): 'a,b' is not a user name"),
+        ({"name": "", "password": GOOD}, "user 2 (): a user name has 1 to"),
+        ({"name": "..", "password": GOOD}, "user 2 (..): '..' is not a user name"),
+        ({"name": "x" * 256, "password": GOOD}, "a user name has 1 to"),
+        ({"name": "a\nb", "password": GOOD}, "holds a control character"),
+        (
+            {"name": "admin", "state": "absent"},
+            "user 2 (admin): 'admin' is in jupyterhub_admins: take it out there first",
+        ),
+        (
+            {"name": "Admin", "state": "absent"},
+            "user 2 (admin): 'admin' is in jupyterhub_admins: take it out there first",
+        ),
+        ({"name": "bad", "pasword": GOOD}, "users.1.pasword: Extra inputs are not permitted"),
+        ({"name": "bad", "state": "gone"}, "users.1.state: Input should be 'present' or 'absent'"),
+        ({"password": GOOD}, "users.1.name: Field required"),
+    ],
+)
+def test_one_bad_entry_and_nothing_is_changed(hub: Hub, entry: dict[str, Any], message: str) -> None:
+    assert message in hub.refused({"name": "good", "password": GOOD}, entry)
+    assert hub.user("good") is None
+
+
+def test_a_refused_password_leaves_the_old_one(hub: Hub, alice: str) -> None:
+    hub.refused({"name": alice, "password": "short", "update_password": "always"})
+    assert hub.log_in(alice, GOOD) is not None
+
+
+@pytest.mark.parametrize("content", ["[]", "1", '{"users": 1}', "{"])
+def test_what_is_no_list_of_users_is_refused(hub: Hub, content: str) -> None:
+    assert hub.api("POST", "berth/users", data=content).status_code == 400
+
+
+def test_only_the_operator_may(hub: Hub, alice: str) -> None:
+    wanted = {"users": [{"name": "mallory", "password": GOOD}]}
+    session = hub.log_in(alice, GOOD)
+    assert session is not None
+    xsrf = {"X-XSRFToken": session.cookies.get("_xsrf", path="/hub/")}
+    address = f"{hub.url}/hub/api/berth/users"
+    assert session.post(address, json=wanted, headers=xsrf, timeout=30).status_code == 403
+    for token in (None, "wrong", "reader-token-for-tests"):
+        assert hub.api("POST", "berth/users", token=token, json=wanted).status_code == 403
+    assert hub.user("mallory") is None
+    assert hub.api("GET", "users", token="reader-token-for-tests").status_code == 200
+
+
+def test_a_form_of_another_site_cannot_log_anybody_in(hub: Hub, alice: str) -> None:
+    answer = requests.post(f"{hub.url}/hub/login", data={"username": alice, "password": GOOD}, timeout=30)
+    assert answer.status_code == 403
+    assert "jupyterhub-hub-login" not in answer.cookies
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "A password good enough", GOOD + " ", GOOD + "\0", "x" * 73, "ü" * 5000, GOOD * 10]
+)
+def test_a_wrong_password_is_refused(hub: Hub, alice: str, wrong: str) -> None:
+    assert hub.log_in(alice, wrong) is None
+
+
+def test_the_longest_password_counts_to_its_last_byte(hub: Hub, alice: str) -> None:
+    longest = "ü" * 36
+    hub.users({"name": alice, "password": longest, "update_password": "always"})
+    assert hub.log_in(alice, longest) is not None
+    assert hub.log_in(alice, longest[:-1] + "u") is None
+    assert hub.log_in(alice, longest + "x") is None
+
+
+@pytest.mark.parametrize("name", ["nobody", "", "a/b", "x" * 1000, "a\0b", "' OR 1=1 --"])
+def test_an_unknown_name_is_refused_like_a_wrong_password(hub: Hub, name: str) -> None:
+    assert hub.log_in(name, GOOD) is None
+
+
+def test_guessing_is_stopped_and_a_new_password_lets_in_again(hub: Hub, alice: str) -> None:
+    for _ in range(FAILED_LOGINS_MAX):
+        found = hub.user(alice)
+        assert found is not None
+        assert found["locked"] is False
+        assert hub.log_in(alice, "wrong password") is None
+    found = hub.user(alice)
+    assert found is not None
+    assert found["locked"] is True
+    assert hub.log_in(alice, GOOD) is None
+    assert hub.log_in("admin", ADMIN_PASSWORD) is not None
+
+    hub.users({"name": alice, "password": OTHER, "update_password": "always"})
+    assert hub.log_in(alice, OTHER) is not None
+
+
+def test_guessing_at_once_is_stopped_as_well(hub: Hub, alice: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda n: hub.log_in(alice, f"wrong password {n}"), range(8))) == {None}
+    assert hub.log_in(alice, GOOD) is None
+
+
+def test_a_login_in_between_starts_the_count_anew(hub: Hub, alice: str) -> None:
+    for _ in range(2):
+        for _ in range(FAILED_LOGINS_MAX - 1):
+            assert hub.log_in(alice, "wrong password") is None
+        assert hub.log_in(alice, GOOD) is not None
+
+
+@pytest.mark.parametrize("path", ["signup", "authorize", "authorize/alice", "discard/alice", "confirm/x"])
+def test_there_is_neither_sign_up_nor_approval(hub: Hub, alice: str, path: str) -> None:
+    """Not even for admins: a link on another site could take somebody's account with a mere GET."""
+    session = hub.log_in("admin", ADMIN_PASSWORD)
+    assert session is not None
+    assert session.get(f"{hub.url}/hub/{path}", timeout=30).status_code == 404
+    assert requests.get(f"{hub.url}/hub/{path}", timeout=30).status_code == 404
+    assert hub.log_in(alice, GOOD) is not None
+
+
+def test_pages_lead_to_the_page_for_a_new_password_and_not_to_those_that_are_not_there(hub: Hub) -> None:
+    session = hub.log_in("admin", ADMIN_PASSWORD)
+    assert session is not None
+    page = session.get(f"{hub.url}/hub/home", timeout=30).text
+    assert 'href="/hub/change-password"' in page
+    assert "authorize" not in page
+    assert "change-password" not in requests.get(f"{hub.url}/hub/login", timeout=30).text
+
+
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        (OTHER, "changed successfully"),
+        ("short", "Something went wrong"),
+        ("password1", "Something went wrong"),
+        ("x" * 73, "Something went wrong"),
+    ],
+)
+def test_a_user_may_choose_a_password_that_an_account_may_have(hub: Hub, alice: str, new: str, message: str) -> None:
+    session = hub.log_in(alice, GOOD)
+    assert session is not None
+    address = f"{hub.url}/hub/change-password"
+    assert 'name="_xsrf"' in session.get(address, timeout=30).text
+    form = {"old_password": GOOD, "new_password": new, "new_password_confirmation": new}
+    answer = session.post(address, data={**form, "_xsrf": session.cookies.get("_xsrf", path="/hub/")}, timeout=30)
+    assert answer.status_code == 200
+    assert message in answer.text
+    assert hub.log_in(alice, new if message == "changed successfully" else GOOD) is not None
+
+
+def test_removing_a_user_stops_the_server(hub: Hub) -> None:
+    hub.users({"name": "henry", "password": GOOD})
+    assert hub.api("POST", "users/henry/server").status_code in (201, 202)
+
+    def servers() -> int:
+        found = hub.user("henry")
+        assert found is not None
+        return int(found["servers"])
+
+    address = f"{hub.url}/user/henry/"
+    wait_until(lambda: status(address) == 418, "the server answers")
+    assert servers() == 1
+    assert hub.users({"name": "henry", "state": "absent"})["removed"] == ["henry"]
+    wait_until(lambda: status(address) != 418, "the route is gone")
+    assert hub.user("henry") is None
+
+
+def test_nothing_secret_and_no_breakdown_is_in_the_log(hub: Hub, alice: str) -> None:
+    hub.log_in(alice, GOOD)
+    log = hub.log.read_text()
+    assert GOOD not in log
+    assert ADMIN_PASSWORD not in log
+    assert "Uncaught exception" not in log

@@ -1,0 +1,143 @@
+"""How the hub asks for a home: over a real socket, answered by the real helper, a process for each request."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import berth_homes
+import berth_hub.homes
+import pytest
+from berth_hub.homes import ensure_home
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Helper(NamedTuple):
+    socket: Path
+    root: Path
+
+
+@asynccontextmanager
+async def listening(address: Path, answer: Answer) -> AsyncIterator[None]:
+    server = await asyncio.start_unix_server(answer, address)
+    async with server:
+        yield
+
+
+@pytest.fixture
+def helper(tmp_path: Path) -> Iterator[Helper]:
+    """Accepts a connection and starts the helper with it as standard input and output: what `Accept=yes` does."""
+    (tmp_path / "homes").mkdir()
+    program = [sys.executable, "-I", str(Path(berth_homes.__file__).resolve()), "--root", str(tmp_path / "homes")]
+    owner = ["--uid", str(os.getuid()), "--gid", str(os.getgid())]
+    processes = []
+
+    def accept(server: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                processes.append(
+                    subprocess.Popen([*program, *owner, "serve"], stdin=connection.fileno(), stdout=connection.fileno())
+                )
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        server.listen(64)
+        thread = threading.Thread(target=accept, args=(server,))
+        thread.start()
+        yield Helper(tmp_path / "socket", tmp_path / "homes")
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    for process in processes:
+        process.wait()
+
+
+def test_the_helper_makes_the_home(helper: Helper) -> None:
+    first, second, again = (asyncio.run(ensure_home(helper.socket, name)) for name in ("alice", "größe@日本", "alice"))
+    assert first == again == helper.root / "alice"
+    assert second.parent == helper.root
+    assert sorted(helper.root.iterdir()) == sorted([first, second])
+
+
+def test_a_class_that_logs_in_at_once_gets_its_homes(helper: Helper) -> None:
+    async def scenario() -> list[Path]:
+        return await asyncio.gather(*(ensure_home(helper.socket, f"user{n % 10}") for n in range(30)))
+
+    homes = asyncio.run(scenario())
+    assert set(homes) == set(helper.root.iterdir())
+    assert len(set(homes)) == 10
+
+
+def test_why_there_is_no_home_reaches_the_user(helper: Helper) -> None:
+    (helper.root / "alice").write_text("x")
+    with pytest.raises(RuntimeError, match=r"no home for 'alice': .*/homes/alice is not a directory: move it away"):
+        asyncio.run(ensure_home(helper.socket, "alice"))
+
+
+@pytest.mark.parametrize("name", ["alice\nbob", "", "../etc", "a\ud800"])
+def test_a_bad_name_is_not_even_sent(tmp_path: Path, name: str) -> None:
+    """The helper would take what comes before a line feed for a name, and hand out the home of somebody else."""
+    asked = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    async def scenario() -> None:
+        async with listening(tmp_path / "socket", answer):
+            await ensure_home(tmp_path / "socket", name)
+
+    with pytest.raises(ValueError, match="user name"):
+        asyncio.run(scenario())
+    assert asked == []
+
+
+@pytest.mark.parametrize("reply", [b"", b"{}\n", b"nonsense\n"])
+def test_a_helper_that_breaks_down_is_named(tmp_path: Path, reply: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(reply)
+        writer.close()
+
+    async def scenario() -> None:
+        async with listening(tmp_path / "socket", answer):
+            await ensure_home(tmp_path / "socket", "alice")
+
+    with pytest.raises(RuntimeError, match=r"no home for 'alice': the helper .*journalctl -u berth-homes"):
+        asyncio.run(scenario())
+
+
+def test_a_helper_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(berth_hub.homes, "TIMEOUT_SECONDS", 0.2)
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(1)
+        writer.close()
+
+    async def scenario() -> None:
+        async with listening(tmp_path / "socket", answer):
+            await ensure_home(tmp_path / "socket", "alice")
+
+    with pytest.raises(RuntimeError, match=r"no home for 'alice': the helper at .* gave no answer in 0\.2 s"):
+        asyncio.run(scenario())
+
+
+def test_a_socket_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        RuntimeError, match=r"no home for 'alice': the helper at .*/nowhere cannot be asked .*journalctl"
+    ):
+        asyncio.run(ensure_home(tmp_path / "nowhere", "alice"))
