@@ -218,7 +218,7 @@ def _passwords(names: Sequence[str], *, from_stdin: bool) -> Mapping[str, str]:
 
 
 def _change(project: Project, options: RunOptions, changes: Sequence[Mapping[str, Any]]) -> Sequence[Report]:
-    return ask_hosts(project, "users", options, {"jupyterhub_users": list(changes)})
+    return ask_hosts(project, "users", options, {"jupyterhub_users_wanted": list(changes)})
 
 
 def _names_by_host(reports: Sequence[Report]) -> list[set[str]]:

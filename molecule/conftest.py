@@ -1,4 +1,4 @@
-"""What the checks of all scenarios share: the platform, and its hub as a person's browser and an operator's tool reach it."""
+"""What the checks of all scenarios share: the platform, and its hub as people and operators reach it."""
 
 import os
 import subprocess
@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import testinfra
-from testinfra.host import Host
-
 from hub_client import HubClient, wait_until
+from testinfra.host import Host
 
 PROJECT = Path(__file__).resolve().parents[1]
 PLATFORM = os.environ.get("BERTH_DEMO_NAME", "berth-default")

@@ -34,7 +34,7 @@ class HubClient:
     """Everything goes through the proxy, as it does for people."""
 
     def __init__(self, url: str, ca: Path, operator_token: str) -> None:
-        """Args: url: public address; ca: certificate that signs the proxy's; operator_token: the playbooks' own token."""
+        """Args: url: public address; ca: certificate that signs the proxy's; operator_token: the playbooks' token."""
         self.url = url
         self.ca = str(ca)
         self.session = requests.Session()
@@ -45,7 +45,7 @@ class HubClient:
 
     def healthy(self) -> bool:
         """Whether the hub answers."""
-        return self.session.get(f"{self.url}/hub/health", timeout=5).status_code == requests.codes.ok
+        return bool(self.session.get(f"{self.url}/hub/health", timeout=5).ok)
 
     def api(self, method: str, path: str, **more: Any) -> Any:
         """Ask the hub's API as the operator; returns the decoded answer."""
@@ -113,10 +113,22 @@ class HubClient:
         )
         message = uuid.uuid4().hex
         request = {
-            "header": {"msg_id": message, "msg_type": "execute_request", "username": user, "session": message, "version": "5.3"},
+            "header": {
+                "msg_id": message,
+                "msg_type": "execute_request",
+                "username": user,
+                "session": message,
+                "version": "5.3",
+            },
             "parent_header": {},
             "metadata": {},
-            "content": {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False},
+            "content": {
+                "code": code,
+                "silent": False,
+                "store_history": False,
+                "user_expressions": {},
+                "allow_stdin": False,
+            },
             "channel": "shell",
         }
         printed = ""

@@ -1,4 +1,4 @@
-"""What must survive: files, kernels, routes; from the removal of a container to a restart of the host. The restart comes last."""
+"""What must survive: files, kernels, routes; from a container's removal to a restart of the host, which comes last."""
 
 from collections.abc import Callable
 from typing import Any

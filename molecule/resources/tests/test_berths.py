@@ -43,7 +43,9 @@ def test_home_is_a_plain_directory_of_the_host(host: Host, people: tuple[str, st
 
 def test_shared_notebooks_arrive(people: tuple[str, str], in_berth: InBerth) -> None:
     for name in people:
-        listed = in_berth(name, "for i in $(seq 100); do test -e ~/notebooks/hello.ipynb && break; sleep 0.1; done; ls ~/notebooks").stdout
+        listed = in_berth(
+            name, "for i in $(seq 100); do test -e ~/notebooks/hello.ipynb && break; sleep 0.1; done; ls ~/notebooks"
+        ).stdout
         assert {"hello.ipynb", "why-a-hub.ipynb"} <= set(listed.split())
 
 
@@ -57,10 +59,20 @@ def test_no_secret_inside(people: tuple[str, str], in_berth: InBerth) -> None:
 
 @pytest.mark.parametrize(
     ("package", "floor"),
-    [("jupyterhub", "6.1.1"), ("jupyter_server", "2.20.0"), ("jupyterlab", "4.6.4"), ("notebook", "7.6.3"), ("tornado", "6.6")],
+    [
+        ("jupyterhub", "6.1.1"),
+        ("jupyter_server", "2.20.0"),
+        ("jupyterlab", "4.6.4"),
+        ("notebook", "7.6.3"),
+        ("tornado", "6.6"),
+    ],
 )
-def test_versions_are_above_the_advisories(people: tuple[str, str], in_berth: InBerth, package: str, floor: str) -> None:
-    found = in_berth("alice", f"python -c 'import importlib.metadata as m; print(m.version(\"{package}\"))'").stdout.strip()
+def test_versions_are_above_the_advisories(
+    people: tuple[str, str], in_berth: InBerth, package: str, floor: str
+) -> None:
+    found = in_berth(
+        "alice", f"python -c 'import importlib.metadata as m; print(m.version(\"{package}\"))'"
+    ).stdout.strip()
     assert tuple(map(int, found.split("."))) >= tuple(map(int, floor.split(".")))
 
 
@@ -84,7 +96,8 @@ def test_names_that_look_alike_get_homes_of_their_own(host: Host) -> None:
     code = (
         "import json, socket\n"
         "for name in ['a.b@c', 'a.b-c', 'é' * 255, '../x', 'a/b', '']:\n"
-        "    s = socket.socket(socket.AF_UNIX); s.connect('/run/berth-homes.sock'); s.sendall((name + '\\n').encode())\n"
+        "    s = socket.socket(socket.AF_UNIX); s.connect('/run/berth-homes.sock')\n"
+        "    s.sendall((name + '\\n').encode())\n"
         "    print(json.loads(s.makefile().readline()).get('home', 'refused'))\n"
     )
     command = "setpriv --reuid=berth --regid=berth --init-groups python3 -c %s"

@@ -35,7 +35,7 @@ def reach(in_berth: InBerth, address: str, port: int) -> str:
 
 @pytest.fixture
 def private_server(host: Host) -> Iterator[str]:
-    """A server in a private range, on another machine as far as the platform can tell: a network name space of its own."""
+    """A server in a private range, on another machine as far as the platform can tell."""
     for command in (
         "ip netns add site",
         "ip link add site0 type veth peer name eth0 netns site",

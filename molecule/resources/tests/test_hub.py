@@ -17,7 +17,8 @@ def test_health_and_version(hub: HubClient) -> None:
 
 
 def test_plain_http_is_sent_to_https(hub: HubClient) -> None:
-    answer = requests.get(f"http://localhost:{os.environ['BERTH_DEMO_HTTP_PORT']}/hub/login", allow_redirects=False, timeout=10)
+    address = f"http://localhost:{os.environ['BERTH_DEMO_HTTP_PORT']}/hub/login"
+    answer = requests.get(address, allow_redirects=False, timeout=10)
     assert answer.status_code in (301, 308)
     assert answer.headers["Location"] == f"{hub.url}/hub/login"
 
@@ -35,7 +36,10 @@ def test_headers(hub: HubClient) -> None:
 def test_old_tls_is_refused(hub: HubClient) -> None:
     context = ssl.create_default_context(cafile=hub.ca)
     port = urlsplit(hub.url).port
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw, context.wrap_socket(raw, server_hostname="localhost") as new:
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as new,
+    ):
         assert new.version() in ("TLSv1.2", "TLSv1.3")
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.check_hostname = False

@@ -61,7 +61,9 @@ def test_secret_is_closed_to_others(host: Host, path: str) -> None:
 
 def test_hub_and_proxy_do_not_read_each_others_secrets(host: Host) -> None:
     assert host.run("setpriv --reuid=berth --regid=berth --init-groups cat /etc/berth/tls/hub.key").failed
-    assert host.run("setpriv --reuid=berth-proxy --regid=berth-proxy --init-groups cat /etc/berth/secrets/cookie_secret").failed
+    assert host.run(
+        "setpriv --reuid=berth-proxy --regid=berth-proxy --init-groups cat /etc/berth/secrets/cookie_secret"
+    ).failed
 
 
 def test_engine_keeps_berths_and_bounds_its_logs(host: Host) -> None:

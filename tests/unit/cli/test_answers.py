@@ -24,7 +24,7 @@ USERS_PLAYBOOK = """
     - name: Change the users
       ansible.builtin.command:
         argv: ["{{ ansible_playbook_python }}", "{{ playbook_dir }}/users.py"]
-        stdin: "{{ jupyterhub_users | to_json }}"
+        stdin: "{{ jupyterhub_users_wanted | to_json }}"
       register: said
       no_log: true
     - name: Report

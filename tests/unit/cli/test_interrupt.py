@@ -148,12 +148,12 @@ def test_a_password_is_seen_by_nobody(checkout: Checkout) -> None:
             - name: Take the password
               ansible.builtin.command:
                 cmd: sh -c 'cat > {{ playbook_dir }}/taken; sleep 1'
-                stdin: "{{ (jupyterhub_users | first).password }}"
-              when: jupyterhub_users | length > 0
+                stdin: "{{ (jupyterhub_users_wanted | first).password }}"
+              when: jupyterhub_users_wanted | length > 0
               no_log: true
             - name: Report
               ansible.builtin.debug:
-                msg: {users: [], changed: "{{ jupyterhub_users | map(attribute='name') }}"}
+                msg: {users: [], changed: "{{ jupyterhub_users_wanted | map(attribute='name') }}"}
         """,
     )
     process = checkout.start("users", "add", "anna", "--password-stdin", "-vvvv", stdin=subprocess.PIPE)

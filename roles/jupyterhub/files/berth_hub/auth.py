@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import bcrypt
+from jupyterhub.handlers.login import LogoutHandler
+from jupyterhub.orm import new_token
 from nativeauthenticator import NativeAuthenticator
 from nativeauthenticator.handlers import ChangePasswordAdminHandler, ChangePasswordHandler
 from nativeauthenticator.orm import UserInfo
@@ -15,6 +17,18 @@ from berth_hub.users import UsersHandler
 
 PASSWORD_BYTES_MAX = 72
 """What bcrypt looks at."""
+
+
+class EndSessionHandler(LogoutHandler):
+    """Logs out for good: JupyterHub only takes the cookies from the browser, and a copy of them would stay valid."""
+
+    async def default_handle_logout(self) -> None:
+        """Make every cookie of the user's worthless, in whichever browser it is."""
+        user = self.current_user
+        await super().default_handle_logout()
+        if user:
+            user.orm_user.cookie_id = new_token()
+            self.db.commit()
 
 
 class BerthAuthenticator(NativeAuthenticator):
@@ -97,12 +111,13 @@ class BerthAuthenticator(NativeAuthenticator):
         return name
 
     def get_handlers(self, app: Any) -> list[tuple[str, type]]:  # noqa: ARG002 (JupyterHub's signature)
-        """Pages for a new password, and the operator's API.
+        """Pages to log out and for a new password, and the operator's API.
 
         Not NativeAuthenticator's own page to log in, which needs a JupyterHub before 6 (`statsd`), and not those for
         sign-up and approval, which change accounts by mere GET.
         """
         return [
+            (r"/logout", EndSessionHandler),
             (r"/change-password", ChangePasswordHandler),
             (r"/change-password/([^/]+)", ChangePasswordAdminHandler),
             (r"/api/berth/users", UsersHandler),

@@ -97,6 +97,8 @@ def _berths(c: Any, settings: Settings) -> None:
     c.BerthSpawner.default_url = berth.default_url
     c.BerthSpawner.notebook_dir = str(berth.home)
     c.BerthSpawner.environment = {**berth.environment, "BERTH_NOTEBOOKS": str(berth.home / berth.notebooks_folder)}
+    # For how long a server takes the hub's word on who is logged in; JupyterHub's own five minutes outlast a log-out.
+    c.BerthSpawner.args = ["--HubOAuth.cache_max_age=20"]
     c.BerthSpawner.start_timeout = berth.start_timeout_seconds
     c.BerthSpawner.mem_limit = berth.memory
     c.BerthSpawner.cpu_limit = berth.cpus
