@@ -45,7 +45,8 @@ class Hub:
     @property
     def ca_certificate(self) -> Path:
         """Where `berth up` leaves the certificate authority's certificate; a hub with a public one has none."""
-        return CHECKOUT / ".berth" / self.host / "ca.crt"
+        # A demo host beside the default one keeps its files under a name of its own.
+        return CHECKOUT / ".berth" / self.environment.get("BERTH_DEMO_NAME", self.host) / "ca.crt"
 
     def user_names(self) -> set[str]:
         """Everybody who has a login."""
