@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,8 @@ class Interruption:
         self._deadline: float | None = None
         self._caught: list[Process] = []
         self._before: dict[signal.Signals, signal._HANDLER] = {}
+        # Several threads may each wait for a child of their own.
+        self._passing_on = threading.Lock()
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
@@ -101,13 +104,14 @@ class Interruption:
         """
         if not self.requested:
             return False
-        if self._deadline is None:
-            self._deadline = time.monotonic() + self._grace
-            self._caught = descendants(os.getpid())
-            for process in self._caught:
-                if process.parent == os.getpid():
-                    process.send(signal.SIGINT)
-            return False
+        with self._passing_on:
+            if self._deadline is None:
+                self._deadline = time.monotonic() + self._grace
+                self._caught = descendants(os.getpid())
+                for process in self._caught:
+                    if process.parent == os.getpid():
+                        process.send(signal.SIGINT)
+                return False
         return self._signals > 1 or time.monotonic() > self._deadline
 
     def finish(self) -> None:

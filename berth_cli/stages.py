@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,12 +51,14 @@ class Stage:
         steps: Its programs, in order.
         needs: Programs that must be on the machine, and the Debian package that has each.
         after: Name of the stage without whose success this one makes no sense.
+        at_once: How many of its programs may run at the same time.
     """
 
     name: str
     steps: Sequence[Step]
     needs: Mapping[str, str] = field(default_factory=dict)
     after: str | None = None
+    at_once: int = 1
 
 
 def results_dir(project: Project) -> Path:
@@ -80,10 +82,7 @@ def plan(project: Project, names: Sequence[str], only_scenarios: Sequence[str] =
     made = [STAGES[name](project) for name in STAGES if name in names]
     if not only_scenarios:
         return made
-    return [
-        Stage(stage.name, [step for step in stage.steps if step.name in only_scenarios], stage.needs, stage.after)
-        for stage in made
-    ]
+    return [replace(stage, steps=[step for step in stage.steps if step.name in only_scenarios]) for stage in made]
 
 
 def _lint(project: Project) -> Stage:
@@ -99,11 +98,14 @@ def _lint(project: Project) -> Stage:
             Step("shellcheck", ["shellcheck", *scripts]),
         ],
         needs={"git": "git"},
+        at_once=2,
     )
 
 
 def _unit(project: Project) -> Stage:
-    return Stage("unit", _pytest(project, "unit", UNIT_TEST_SECONDS), needs={"git": "git"})
+    # A file's tests share what takes long to start, like a hub.
+    on_all_cores = ["--numprocesses=auto", "--dist=loadfile"]
+    return Stage("unit", _pytest(project, "unit", UNIT_TEST_SECONDS, *on_all_cores), needs={"git": "git"})
 
 
 def _syntax(project: Project) -> Stage:
@@ -125,6 +127,8 @@ def _molecule(project: Project) -> Stage:
         ],
         needs={"git": "git"},
         after="syntax",
+        # A scenario waits as much as it works: for services to start, for a reboot, for certificates to be renewed.
+        at_once=2,
     )
 
 
@@ -150,9 +154,9 @@ QUICK_STAGES = ("lint", "unit", "syntax")
 """Those that need no container."""
 
 
-def _pytest(project: Project, name: str, timeout: int) -> list[Step]:
+def _pytest(project: Project, name: str, timeout: int, *options: str) -> list[Step]:
     results = results_dir(project) / f"{name}.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "--timeout", str(timeout), "--junitxml", str(results)]
+    command = [sys.executable, "-m", "pytest", "-q", "--timeout", str(timeout), "--junitxml", str(results), *options]
     return [Step(name, [*command, f"tests/{name}"], results, is_test=False)]
 
 

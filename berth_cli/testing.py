@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
@@ -96,6 +98,7 @@ class Run:
         self._project = project
         self._console = console
         self._results = stages.results_dir(project)
+        self._telling = threading.Lock()
         self._environment = {
             **os.environ,
             **project.environment(),
@@ -132,7 +135,8 @@ class Run:
         missing = {package for program, package in stage.needs.items() if not shutil.which(program)}
         if missing and not self._install(sorted(missing), interruption):
             return self._fail_all(stage, f"not run: install {', '.join(sorted(missing))}")
-        count = sum((self._run_step(stage, step, interruption) for step in stage.steps), Count())
+        with ThreadPoolExecutor(stage.at_once) as threads:
+            count = sum(threads.map(lambda step: self._run_step(stage, step, interruption), stage.steps), Count())
         if not count.passed and not count.failed:
             return count + self._fail_all(stage, "ran no test")
         return count
@@ -148,21 +152,24 @@ class Run:
         script = 'apt-get -q update && apt-get -q -y install --no-install-recommends "$@"'
         step = stages.Step(f"install {' '.join(packages)}", ["sh", "-c", script, "sh", *packages])
         log = self._results / "apt.log"
-        return self._execute(step, log, {"DEBIAN_FRONTEND": "noninteractive"}, interruption) == 0
+        return self._execute(step, log, {"DEBIAN_FRONTEND": "noninteractive"}, interruption, live=True) == 0
 
     def _run_step(self, stage: stages.Stage, step: stages.Step, interruption: Interruption) -> Count:
+        if interruption.requested:  # while another step ran, and this one waited for its turn
+            raise Interrupted(f'stopped before "{step.name}"')
         log = self._results / f"{stage.name}-{step.name}.log"
         if step.results:
             step.results.unlink(missing_ok=True)
         began = time.monotonic()
-        code = self._execute(step, log, {}, interruption)
+        code = self._execute(step, log, {}, interruption, live=stage.at_once == 1)
         tests = read_results(step.results)
         reason = _what_failed(code, step, tests)
         count = _count(step, tests, failed=reason is not None)
         verdict = "FAILED" if count.failed else "ok"
-        self._say(f"  {verdict:6}  {step.name}  {clock(time.monotonic() - began)}")
-        if count.failed:
-            self._show_failure(f"{stage.name}/{step.name}", reason, log)
+        with self._telling:
+            self._say(f"  {verdict:6}  {step.name}  {clock(time.monotonic() - began)}")
+            if count.failed:
+                self._show_failure(f"{stage.name}/{step.name}", reason, log)
         return count
 
     def _show_failure(self, name: str, reason: str | None, log: Path) -> None:
@@ -172,8 +179,10 @@ class Run:
         self._say(f"          {reason or 'tests failed'}; whole output: {where}")
         self.failures.append(f"{name}: {reason or 'tests failed'} ({where})")
 
-    def _execute(self, step: stages.Step, log: Path, variables: Mapping[str, str], interruption: Interruption) -> int:
-        with log.open("wb") as stream, self._status(step.name) as status:
+    def _execute(
+        self, step: stages.Step, log: Path, variables: Mapping[str, str], interruption: Interruption, *, live: bool
+    ) -> int:
+        with log.open("wb") as stream, self._status(step.name, live=live) as status:
             try:
                 process = subprocess.Popen(
                     step.command,
@@ -217,8 +226,8 @@ class Run:
                 told = now
                 self._say(f"  still running  {step.name}  {clock(now - began)}  {_last_line(log)}")
 
-    def _status(self, name: str) -> AbstractContextManager[Status | None]:
-        return self._console.status(name) if self._console.is_terminal else nullcontext()
+    def _status(self, name: str, *, live: bool) -> AbstractContextManager[Status | None]:
+        return self._console.status(name) if live and self._console.is_terminal else nullcontext()
 
     def _say(self, text: str) -> None:
         # Console.out neither wraps nor takes brackets for markup.

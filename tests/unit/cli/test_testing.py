@@ -170,3 +170,11 @@ def test_shell_scripts_are_known_by_suffix_or_first_line(tmp_path: Path) -> None
 def test_broken_results_count_nothing(tmp_path: Path) -> None:
     (tmp_path / "x.xml").write_text("<testsuite><testcase", encoding="utf-8")
     assert read_results(tmp_path / "x.xml") == Count()
+
+
+def test_steps_of_a_stage_run_at_once_as_far_as_it_allows(tmp_path: Path) -> None:
+    """Each of two steps waits until the other one has begun: one after the other, none would end well."""
+    script = 'touch "began-$0"; for _ in $(seq 100); do [ -e "began-$1" ] && exit 0; sleep 0.1; done; exit 1'
+    steps = [Step(name, ["sh", "-c", script, name, other]) for name, other in (("a", "b"), ("b", "a"))]
+    count = testing.Run(Project(tmp_path), Console(file=io.StringIO())).run([Stage("stage", steps, at_once=2)])
+    assert count == Count(passed=2)

@@ -12,7 +12,8 @@ from typing import Any
 import berth_hub.settings
 import pytest
 import yaml
-from berth_hub.settings import bytes_of, load
+from berth_hub.settings import load
+from berth_hub.settings.values import bytes_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,7 +171,7 @@ def test_a_list_is_no_settings(tmp_path: Path) -> None:
 
 
 def check(path: Path) -> subprocess.CompletedProcess[str]:
-    environment = {"PYTHONPATH": str(Path(berth_hub.settings.__file__).parents[1]), "PATH": os.environ["PATH"]}
+    environment = {"PYTHONPATH": str(Path(berth_hub.settings.__file__).parents[2]), "PATH": os.environ["PATH"]}
     command = [sys.executable, "-m", "berth_hub.settings", str(path)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
