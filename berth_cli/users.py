@@ -55,7 +55,7 @@ def users() -> None:
 @_STDIN
 @run_options
 @click.pass_obj
-def add(  # noqa: PLR0913 (one for each option)
+def add(
     project: Project,
     options: RunOptions,
     *,
@@ -182,7 +182,7 @@ def _waiting_table(asking: Sequence[Mapping[str, str]], host: str) -> Table:
 @_JSON
 @run_options
 @click.pass_obj
-def groups_of(  # noqa: PLR0913 (one for each option)
+def groups_of(
     project: Project,
     options: RunOptions,
     *,
@@ -276,7 +276,7 @@ def remove(project: Project, options: RunOptions, *, names: tuple[str, ...], del
 @_STDIN
 @run_options
 @click.pass_obj
-def password(  # noqa: PLR0913 (one for each option)
+def password(
     project: Project, options: RunOptions, *, name: str, passwords_to: str | None, ask: bool, password_stdin: bool
 ) -> None:
     """Give a user a new password; a lock-out, all sessions and API tokens of that user end.

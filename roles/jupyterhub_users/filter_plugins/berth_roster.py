@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import secrets
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 COLUMNS = ("name", "password", "groups", "admin")
 _ALLOWED = 'the columns are "name" and, if you want them, "password", "groups" (several with ";" between) and "admin"'
@@ -16,7 +18,7 @@ _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without those that are easily taken for one another: i, l, 1, o, 0."""
 
 
-class Refused(ValueError):
+class RosterError(ValueError):
     """What is wrong, with the file and the line."""
 
 
@@ -31,14 +33,14 @@ def read(file: Path) -> list[dict[str, Any]]:
     UTF-8 with or without a byte order mark, lines that end as on any system.
 
     Raises:
-        Refused: if the file cannot be read or a line of it is wrong.
+        RosterError: if the file cannot be read or a line of it is wrong.
     """
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise Refused(f"{file}: cannot be read: {error.strerror}") from None
+        raise RosterError(f"{file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise Refused(f"{file}: not UTF-8 at byte {error.start}: save it as CSV in UTF-8") from None
+        raise RosterError(f"{file}: not UTF-8 at byte {error.start}: save it as CSV in UTF-8") from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[dict[str, Any]] = []
     seen: dict[str, int] = {}
@@ -55,14 +57,14 @@ def read(file: Path) -> list[dict[str, Any]]:
             row = _row(f"{file} line {here}", header, cells)
             earlier = seen.setdefault(row["name"].lower(), here)
             if earlier != here:
-                raise Refused(f"{file} line {here}: {row['name']!r} is there already, in line {earlier}")
+                raise RosterError(f"{file} line {here}: {row['name']!r} is there already, in line {earlier}")
             rows.append(row)
     except csv.Error as error:
-        raise Refused(f"{file} line {line}: not CSV: {error}") from None
+        raise RosterError(f"{file} line {line}: not CSV: {error}") from None
     if header is None:
-        raise Refused(f"{file}: is empty: {_ALLOWED}")
+        raise RosterError(f"{file}: is empty: {_ALLOWED}")
     if not rows:
-        raise Refused(f"{file}: has a header and nobody below it")
+        raise RosterError(f"{file}: has a header and nobody below it")
     return rows
 
 
@@ -70,27 +72,27 @@ def _header(file: Path, line: int, cells: Sequence[str]) -> list[str]:
     names = [cell.strip().lower() for cell in cells]
     where = f"{file} line {line}"
     if len(names) == 1 and ";" in names[0]:
-        raise Refused(f'{where}: cells are separated by ";": save it with "," between them; {_ALLOWED}')
+        raise RosterError(f'{where}: cells are separated by ";": save it with "," between them; {_ALLOWED}')
     for name in names:
         if name not in COLUMNS:
-            raise Refused(f"{where}: {name!r} is no column, and the first line must name them: {_ALLOWED}")
+            raise RosterError(f"{where}: {name!r} is no column, and the first line must name them: {_ALLOWED}")
     if "name" not in names or len(set(names)) < len(names):
-        raise Refused(f"{where}: each column is there once, and name must be: {_ALLOWED}")
+        raise RosterError(f"{where}: each column is there once, and name must be: {_ALLOWED}")
     return names
 
 
 def _row(where: str, header: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
     if len(cells) != len(header):
-        raise Refused(
+        raise RosterError(
             f"{where}: has {len(cells)} cells where the header has {len(header)}: put cells with commas in quotes"
         )
     given = dict(zip(header, cells, strict=True))
     name = given["name"].strip()
     if not name:
-        raise Refused(f"{where}: the name is missing")
+        raise RosterError(f"{where}: the name is missing")
     admin = given.get("admin", "").strip().lower()
     if admin not in _ADMIN:
-        raise Refused(f"{where}: admin is {given['admin']!r}: use yes, no or nothing")
+        raise RosterError(f"{where}: admin is {given['admin']!r}: use yes, no or nothing")
     row: dict[str, Any] = {"name": name, "where": where, "state": "present", "update_password": "on_create"}
     row["groups"] = [group.strip() for group in given.get("groups", "").split(";") if group.strip()]
     if _ADMIN[admin] is not None:
@@ -105,7 +107,7 @@ def berth_roster(file: str) -> dict[str, Any]:
     """For the playbook: `wanted`, or `problem`; an error raised here would be hidden together with the passwords."""
     try:
         return {"wanted": read(Path(file).expanduser()), "problem": ""}
-    except Refused as error:
+    except RosterError as error:
         return {"wanted": [], "problem": str(error)}
 
 

@@ -2,9 +2,9 @@
 """Makes homes of users; the one thing that the hub needs root for.
 
 `serve` answers one request of a socket-activated service on its standard input: a line with a user's name in UTF-8
-comes in, a line of JSON goes out, {"home": PATH} or {"error": TEXT}. `path NAME` prints where a home is; `existing NAME...`
-prints as JSON who of them has one; `delete NAME...` removes homes for good (no request over the socket can), and prints
-whose there were.
+comes in, a line of JSON goes out, {"home": PATH} or {"error": TEXT}. `path NAME` prints where a home is;
+`existing NAME...` prints as JSON who of them has one; `delete NAME...` removes homes for good (no request over the
+socket can), and prints whose there were.
 """
 
 import argparse

@@ -1,7 +1,5 @@
 """Sign-up: whoever asks for an account waits until an admin has approved it."""
 
-import time
-from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +12,7 @@ from tornado import web
 from berth_hub import accounts
 from berth_hub.names import user_name
 from berth_hub.passwords import hash_password
+from berth_hub.throttle import Throttle, source_address, too_many
 
 NOTE_LENGTH_MAX = 200
 """Characters that somebody may write to the admin who decides."""
@@ -23,29 +22,6 @@ PER_ADDRESS_MAX = 30
 """Requests from one address within the period: a class behind one router, not a program."""
 
 PERIOD_SECONDS = 3600
-
-
-class Throttle:
-    """Counts requests by address; bounded, and forgetful of what is past."""
-
-    def __init__(self, limit: int, seconds: float, addresses_max: int = 10_000) -> None:
-        """Allow `limit` requests in `seconds` from one address, and remember at most so many addresses."""
-        self._limit = limit
-        self._seconds = seconds
-        self._addresses_max = addresses_max
-        self._taken: OrderedDict[str, list[float]] = OrderedDict()
-
-    def take(self, address: str) -> bool:
-        """Whether the address may ask once more; if so, it has."""
-        now = time.monotonic()
-        recent = [moment for moment in self._taken.pop(address, []) if now - moment < self._seconds]
-        allowed = len(recent) < self._limit
-        if allowed:
-            recent.append(now)
-        self._taken[address] = recent
-        if len(self._taken) > self._addresses_max:
-            self._taken.popitem(last=False)
-        return allowed
 
 
 _throttle = Throttle(PER_ADDRESS_MAX, PERIOD_SECONDS)
@@ -132,9 +108,9 @@ class SignUpHandler(BaseHandler):
             text = str(error)
             await self._show(name=name, note=note, problem=f"{text[:1].upper()}{text[1:]}.")
             return
-        if not _throttle.take(self.request.remote_ip):
-            self.set_header("Retry-After", str(PERIOD_SECONDS))
-            raise web.HTTPError(429, "Too many requests for accounts from your address: try again in an hour.")
+        source = source_address(self.request)
+        if wait := _throttle.take(source):
+            raise too_many(wait)
         # For every name, so that the time tells nothing either.
         hashed = await hash_password(password)
         if self.db.query(SignUp).count() >= self.authenticator.signup_waiting_max:
@@ -145,7 +121,7 @@ class SignUpHandler(BaseHandler):
                 name=name,
                 password=hashed,
                 note=note,
-                address=self.request.remote_ip,
+                address=source,
                 created=datetime.now(UTC).replace(tzinfo=None),
             )
             self.db.add(request)
