@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nativeauthenticator.handlers import TEMPLATE_DIR
 
-from berth_hub import secrets
-from berth_hub.auth import BerthAuthenticator
+from berth_hub import authenticators, secrets
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import Settings
 from berth_hub.spawner import BerthSpawner
@@ -31,6 +30,7 @@ def configure(c: Any, settings: Settings) -> None:
     _hub(c, settings)
     _proxy(c, settings)
     _accounts(c, settings)
+    authenticators.configure(c, settings)
     _berths(c, settings)
     _services(c, settings)
 
@@ -68,9 +68,6 @@ def _proxy(c: Any, settings: Settings) -> None:
 
 def _accounts(c: Any, settings: Settings) -> None:
     accounts = settings.accounts
-    c.JupyterHub.authenticator_class = BerthAuthenticator
-    # Whoever has an account: only an admin makes one.
-    c.Authenticator.allow_all = True
     c.Authenticator.admin_users = set(accounts.admins)
     c.Authenticator.delete_invalid_users = False
     c.BerthAuthenticator.enable_signup = False
