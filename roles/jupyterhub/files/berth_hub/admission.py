@@ -30,8 +30,8 @@ def shuts_out(before: dict[str, Any], now: dict[str, Any]) -> bool:
     """Whether somebody who was admitted may no longer be."""
     if (before.get("method"), before.get("way")) != (now["method"], now["way"]):
         return True
-    # No domain is no restriction, like all.
-    if (now["domains"] and not before.get("domains")) or set(before.get("domains", ())) - set(now["domains"]):
+    # No domain is no restriction.
+    if now["domains"] and not (before.get("domains") and set(before["domains"]) <= set(now["domains"])):
         return True
     if now["all"]:
         return False
@@ -88,8 +88,11 @@ def _end_sessions(db: Any) -> None:
 
 
 def _is_a_servers(token: Any) -> bool:
-    serving = ("access:servers!", "users:activity!")
-    return token.session_id is None and all(scope.startswith(serving) for scope in token.scopes or ["none"])
+    # As JupyterHub makes them. A user may have made one that looks the same: it opens that user's running server, which
+    # goes on as well, and nothing else.
+    serving = ("access:servers!server=", "users:activity!user=")
+    made_by_the_hub = token.session_id is None and str(token.note).startswith("Server at ")
+    return made_by_the_hub and all(scope.startswith(serving) for scope in token.scopes or ["none"])
 
 
 def _revoke(db: Any, admins: set[str]) -> None:
