@@ -76,7 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible's classes have 
         return True
 
     def _filled(self, value: Any, name: str = "", *, note: bool = True) -> tuple[Any, bool]:
-        """Fill in a value, part by part; return it, and whether that could be done; if not, it is a mistake if noted."""
+        """Fill in a value, part by part; return it, and whether that worked; if not, it is a mistake if noted."""
         if isinstance(value, dict):
             parts = {key: self._filled(part, name, note=note) for key, part in value.items()}
             return {key: part for key, (part, _) in parts.items()}, all(complete for _, complete in parts.values())

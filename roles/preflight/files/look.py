@@ -1,4 +1,4 @@
-"""Prints as JSON what a host has: memory and free space in MB, who listens where, whether a hub is there. Run as root."""
+"""Prints as JSON what a host has: memory and free space in MB, who listens where, whether a hub is there."""
 
 import json
 import re

@@ -1,17 +1,13 @@
-"""Tells why a git repository cannot be read from this host, or nothing: `readable.py URL REF <CERTIFICATES`.
+"""Tells why a host that has no git yet cannot read a repository, or nothing: `readable.py URL REF <CERTIFICATES`.
 
-Git is asked where it is; a host that is new has nothing but Python, which is enough to ask a server
-what git would ask first.
+It asks a server what git would ask first; the certificates are those of the site, which such a host does not know yet.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import socket
 import ssl
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -31,8 +27,6 @@ def complaint(url: str, ref: str, certificates: str) -> str:
         ref: Branch, tag or commit.
         certificates: The site's own CA certificates in PEM form, which a host that is new does not know yet.
     """
-    if shutil.which("git"):
-        return ask_git(url, ref)
     parts = urlsplit(url)
     if parts.scheme in ("http", "https"):
         return ask_web_server(url, ref, certificates)
@@ -40,41 +34,21 @@ def complaint(url: str, ref: str, certificates: str) -> str:
         return look_into_folder(Path(parts.path))
     if parts.scheme in ("ssh", "git") and parts.hostname:
         return knock(parts.hostname, parts.port or (SSH_PORT if parts.scheme == "ssh" else GIT_PORT))
-    if found := re.fullmatch(r"(?:[^/@]+@)?([^/:]+):.*", url):
+    if found := re.fullmatch(r"(?:[^/@]+@)?([^/:]+):(?!//).*", url):
         return knock(found[1], SSH_PORT)
     return "no such kind of address: use https, ssh, git or file"
-
-
-def ask_git(url: str, ref: str) -> str:
-    """What git itself says."""
-    environment = {
-        **os.environ,
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=20",
-        "LC_ALL": "C.UTF-8",
-    }
-    try:
-        done = subprocess.run(
-            ["git", "ls-remote", "--", url],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            env=environment,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"no answer within {TIMEOUT_SECONDS} s"
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith(("fatal:", "ssh:", "git@"))]
-        return (said or done.stderr.splitlines() or ["git gave no reason"])[0].removeprefix("fatal: ")
-    return missing(ref, {line.split("\t", 1)[1] for line in done.stdout.splitlines() if "\t" in line})
 
 
 def missing(ref: str, refs: set[str]) -> str:
     """Whether a repository with these references lacks one; a commit can only be asked for by fetching it."""
     if not refs:
         return "the repository is empty"
-    if ref in refs or refs & {f"refs/heads/{ref}", f"refs/tags/{ref}"} or re.fullmatch(r"[0-9a-f]{40}", ref):
+    if (
+        ref == "HEAD"
+        or ref in refs
+        or refs & {f"refs/heads/{ref}", f"refs/tags/{ref}"}
+        or re.fullmatch(r"[0-9a-f]{40}", ref)
+    ):
         return ""
     heads = sorted(name.removeprefix("refs/heads/") for name in refs if name.startswith("refs/heads/"))
     return f"it has no branch or tag {ref!r} (branches: {', '.join(heads[:10])})"
