@@ -151,7 +151,7 @@ async def collect(prometheus: Prometheus, now: float | None = None) -> Figures:
         now: Seconds since 1970; by default the present.
     """
     moment = time.time() if now is None else now
-    made = Figures()
+    made = Figures(plots={name: [] for name in SPANS})
     try:
         made.alerts = await prometheus.alerts()
         await asyncio.gather(
@@ -206,7 +206,7 @@ async def _plots(prometheus: Prometheus, made: Figures, name: str, now: float) -
             {
                 "title": plot.title,
                 "lines": [line.name for line in lines],
-                "svg": draw(f"{plot.title}, last {name}", lines, span, plot.unit),
+                "svg": draw(f"{plot.title}, last {name}", lines, span, plot.unit, 1024 if plot.unit is size else 10),
             }
         )
     made.plots[name] = drawn

@@ -35,7 +35,7 @@ class Span:
     step: int
 
 
-def draw(title: str, lines: Sequence[Line], span: Span, unit: Callable[[float], str]) -> str:
+def draw(title: str, lines: Sequence[Line], span: Span, unit: Callable[[float], str], base: int = 10) -> str:
     """A plot; one without values says so.
 
     Args:
@@ -43,9 +43,10 @@ def draw(title: str, lines: Sequence[Line], span: Span, unit: Callable[[float], 
         lines: At most as many as there are colours.
         span: The time that it shows.
         unit: Writes a value with its unit.
+        base: Of the numbers that read well: 1024 for bytes.
     """
     lines = [Line(line.name, [point for point in line.points if math.isfinite(point[1])]) for line in lines]
-    top = _round_up(max((value for line in lines for _, value in line.points), default=0.0))
+    top = _round_up(max((value for line in lines for _, value in line.points), default=0.0), base)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img"',
         f' aria-label="{escape(title)}" font-size="11" font-family="sans-serif" fill="currentColor">',
@@ -64,12 +65,13 @@ def draw(title: str, lines: Sequence[Line], span: Span, unit: Callable[[float], 
     return "".join([*parts, "</svg>"])
 
 
-def _round_up(value: float) -> float:
+def _round_up(value: float, base: int) -> float:
     """The next larger number that reads well and can be quartered."""
     if value <= 0:
         return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(factor * power for factor in (1, 2, 4, 6, 8, 10, 20) if factor * power >= value * 1.02)
+    power = float(base) ** math.floor(math.log(value * 1.02, base))
+    factors = (1, 2, 4, 6, 8, 10) if base == 10 else (1, *(2**exponent for exponent in range(1, 11)))
+    return next((factor * power for factor in factors if factor * power >= value * 1.02), base * power)
 
 
 def _x(moment: float, span: Span) -> float:
