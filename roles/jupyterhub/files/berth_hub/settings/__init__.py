@@ -9,10 +9,11 @@ from pydantic_core import ErrorDetails
 
 from berth_hub.settings.accounts import Accounts
 from berth_hub.settings.berths import Berth, Idle
+from berth_hub.settings.monitoring import Monitoring
 from berth_hub.settings.people import People
 from berth_hub.settings.values import PathPrefix, Strict
 
-__all__ = ["Accounts", "Berth", "Idle", "People", "Settings", "load", "mistakes"]
+__all__ = ["Accounts", "Berth", "Idle", "Monitoring", "People", "Settings", "load", "mistakes"]
 
 
 class Settings(Strict):
@@ -31,6 +32,7 @@ class Settings(Strict):
     accounts: Accounts
     people: People
     idle: Idle
+    monitoring: Monitoring = Field(default_factory=Monitoring)
 
 
 def load(path: Path) -> Settings:
