@@ -48,6 +48,7 @@ SETTINGS: dict[str, Any] = {
         "trusted_fronts": [],
         "proxies": {},
     },
+    "people": {"signup": "closed", "signup_waiting_max": 100},
     "idle": {"after_seconds": 3600, "check_every_seconds": 60},
 }
 """What Ansible renders, where nothing is out of the ordinary."""

@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nativeauthenticator.handlers import TEMPLATE_DIR
-
 from berth_hub import authenticators, secrets
+from berth_hub.monitoring import page
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import Settings
 from berth_hub.spawner import BerthSpawner
+from berth_hub.traces import labels
 
 if TYPE_CHECKING:
     from jupyterhub.app import JupyterHub
@@ -18,6 +18,9 @@ OPERATOR = "berth-operator"
 """The service whose token the playbooks use."""
 
 CULLER = "berth-idle-culler"
+
+METRICS = "berth-metrics"
+"""The service whose token Prometheus reads the hub's metrics with."""
 
 
 def configure(c: Any, settings: Settings) -> None:
@@ -31,8 +34,10 @@ def configure(c: Any, settings: Settings) -> None:
     _proxy(c, settings)
     _accounts(c, settings)
     authenticators.configure(c, settings)
+    _people(c, settings)
     _berths(c, settings)
     _services(c, settings)
+    _monitoring(c, settings)
 
 
 def _secret(settings: Settings, name: str) -> str:
@@ -52,7 +57,7 @@ def _hub(c: Any, settings: Settings) -> None:
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     hub.authenticate_prometheus = True
-    hub.template_paths = [str(Path(__file__).parent / "templates"), TEMPLATE_DIR]
+    hub.template_paths = [str(Path(__file__).parent / "templates")]
 
 
 def _proxy(c: Any, settings: Settings) -> None:
@@ -77,6 +82,16 @@ def _accounts(c: Any, settings: Settings) -> None:
     c.BerthAuthenticator.allowed_failed_logins = accounts.failed_logins_max
     c.BerthAuthenticator.seconds_before_next_try = accounts.lockout_seconds
     c.BerthAuthenticator.admin_password_file = str(settings.secrets_directory / secrets.ADMIN_PASSWORD)
+
+
+def _people(c: Any, settings: Settings) -> None:
+    # Not NativeAuthenticator's sign-up: berth_hub/signup.py.
+    c.BerthAuthenticator.signup = settings.people.signup
+    c.BerthAuthenticator.signup_waiting_max = settings.people.signup_waiting_max
+    c.BerthSpawner.extra_create_kwargs = labels
+    # Shows the links to the pages that come with accounts of the hub's own.
+    own_accounts = settings.authentication.way.method == "native"
+    c.JupyterHub.template_vars = {**c.JupyterHub.get("template_vars", {}), "people_pages": own_accounts}
 
 
 def _berths(c: Any, settings: Settings) -> None:
@@ -151,3 +166,13 @@ def _services(c: Any, settings: Settings) -> None:
         )
     c.JupyterHub.services = services
     c.JupyterHub.load_roles = roles
+
+
+def _monitoring(c: Any, settings: Settings) -> None:
+    """The status page, what it remembers, and Prometheus's access; after `_services`, whose lists grow here."""
+    failed_starts = settings.state_directory / "failed_starts.json"
+    c.BerthSpawner.failed_starts_file = str(failed_starts)
+    c.JupyterHub.extra_handlers.extend(page.handlers(settings.monitoring, failed_starts))
+    if settings.monitoring.enabled:
+        c.JupyterHub.services.append({"name": METRICS, "api_token": _secret(settings, secrets.METRICS_TOKEN)})
+        c.JupyterHub.load_roles.append({"name": METRICS, "services": [METRICS], "scopes": ["read:metrics"]})

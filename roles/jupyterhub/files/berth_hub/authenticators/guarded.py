@@ -1,5 +1,6 @@
 """What every way to log in has here, whichever package checks who somebody is."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -134,21 +135,14 @@ class Foreign(Guarded):
         """Whether a name is locked."""
         return self._by_name.wait_seconds(name) > 0
 
+    def locked_until(self, name: str) -> datetime | None:
+        """When a lock-out ends; None if there is none."""
+        wait = self._by_name.wait_seconds(name)
+        return datetime.now(tz=UTC) + timedelta(seconds=wait) if wait else None
+
     def successful_login(self, name: str) -> None:
         """End the lock-out of a name."""
         self._by_name.forget(name)
-
-    def check_password(self, password: str | None) -> None:
-        """Refuse: there are no passwords of the hub's own.
-
-        Raises:
-            ValueError: says so.
-        """
-        if password is not None:
-            raise ValueError(f"users have no password of the hub's own with jupyterhub_auth {self.allowed.way.method}")
-
-    def set_password(self, name: str, password: str | None) -> None:
-        """Do nothing, for the same reason."""
 
     def get_user(self, name: str) -> None:
         """Nobody has an account of the hub's own."""
