@@ -53,10 +53,11 @@ class Hub:
         listing = json.loads(self._berth("users", "list", "--json"))
         return {user["name"] for user in listing[self.host]}
 
-    def add_users(self, people: list[Person]) -> None:
-        """Make logins."""
+    def add_users(self, people: list[Person], *, admin: bool = False) -> None:
+        """Make logins; those of admins if so."""
         passwords = "".join(f"{person.password}\n" for person in people)
-        self._berth("users", "add", *(person.name for person in people), "--password-stdin", given=passwords)
+        options = ["--admin"] if admin else []
+        self._berth("users", "add", *(person.name for person in people), "--password-stdin", *options, given=passwords)
 
     def remove_users(self, names: set[str]) -> None:
         """Remove logins, servers and homes."""
