@@ -9,6 +9,7 @@ from berth_names import directory_name
 from traitlets import Unicode, default
 
 from berth_hub.homes import ensure_home
+from berth_hub.monitoring.failures import recorded
 from berth_hub.traces import TracedSpawner
 
 READY_POLL_SECONDS = 0.03
@@ -29,6 +30,7 @@ class BerthSpawner(TracedSpawner):
 
     homes_socket = Unicode(config=True, help="Socket of the root helper that makes homes.")
     shared_directory = Unicode(config=True, help="Directory of the host with what all berths share, mounted read-only.")
+    failed_starts_file = Unicode(config=True, help="Where the last servers that did not start are remembered.")
     home_in_berth = Unicode("/home/jovyan", config=True, help="Where the home is mounted.")
     shared_in_berth = Unicode("/opt/berth/shared", config=True, help="Where the shared directory is mounted.")
 
@@ -40,6 +42,7 @@ class BerthSpawner(TracedSpawner):
         name = f"berth-{directory_name(self.user.name)}"
         return f"{name}.{self.name}" if self.name else name
 
+    @recorded
     async def start(self) -> tuple[str, int]:
         """Start the berth and return address and port, once its server answers.
 
