@@ -1,4 +1,4 @@
-"""What users, the operator and the engine see of the options that variables.yml sets."""
+"""What users, the operator and the engine see of the options that vars/main.yml sets."""
 
 import json
 import re
@@ -360,5 +360,5 @@ class TestIdle:
 
 def variables() -> dict[str, Any]:
     """What the host was converged with."""
-    read: dict[str, Any] = yaml.safe_load((SCENARIO / "variables.yml").read_text(encoding="utf-8"))
+    read: dict[str, Any] = yaml.safe_load((SCENARIO / "vars" / "main.yml").read_text(encoding="utf-8"))
     return read
