@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from berth_names import directory_name
-from dockerspawner import DockerSpawner
 from traitlets import Dict, Integer, Unicode, default
 
 from berth_hub.allotment import Allotment, device_requests
 from berth_hub.homes import ensure_home
+from berth_hub.traces import TracedSpawner
 
 READY_POLL_SECONDS = 0.03
 """JupyterHub's own check backs off to seconds, and notices a server up to 2.6 s after it was ready."""
@@ -26,7 +26,7 @@ ENGINE_THREADS = 8
 """Engine calls under way at once; DockerSpawner's own single thread makes everybody wait for everybody."""
 
 
-class BerthSpawner(DockerSpawner):
+class BerthSpawner(TracedSpawner):
     """One user's berth: a container with that user's home and the shared notebooks."""
 
     homes_socket = Unicode(config=True, help="Socket of the root helper that makes homes.")

@@ -9,9 +9,10 @@ from pydantic_core import ErrorDetails
 from berth_hub.settings.accounts import Accounts
 from berth_hub.settings.berths import Berth, Idle
 from berth_hub.settings.options import Options
+from berth_hub.settings.people import People
 from berth_hub.settings.values import PathPrefix, Strict
 
-__all__ = ["Accounts", "Berth", "Idle", "Options", "Settings", "load"]
+__all__ = ["Accounts", "Berth", "Idle", "Options", "People", "Settings", "load"]
 
 
 class Settings(Strict):
@@ -28,6 +29,7 @@ class Settings(Strict):
     traefik_api_url: str = Field(pattern=r"^http://[^/]+$")
     berth: Berth
     accounts: Accounts
+    people: People
     idle: Idle
     options: Options = Field(default_factory=Options)
 
