@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import berth_hub.settings
+import berth_names
 import pytest
 import yaml
 from berth_hub.settings import load
@@ -171,7 +172,9 @@ def test_a_list_is_no_settings(tmp_path: Path) -> None:
 
 
 def check(path: Path) -> subprocess.CompletedProcess[str]:
-    environment = {"PYTHONPATH": str(Path(berth_hub.settings.__file__).parents[2]), "PATH": os.environ["PATH"]}
+    # On a host both lie in one folder.
+    places = (Path(berth_hub.settings.__file__).parents[2], Path(berth_names.__file__).parent)
+    environment = {"PYTHONPATH": os.pathsep.join(map(str, places)), "PATH": os.environ["PATH"]}
     command = [sys.executable, "-m", "berth_hub.settings", str(path)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from berth_hub import secrets
 from berth_hub.auth import BerthAuthenticator
+from berth_hub.monitoring import page
 from berth_hub.options import configure_options
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import Settings
@@ -19,6 +20,9 @@ OPERATOR = "berth-operator"
 """The service whose token the playbooks use."""
 
 CULLER = "berth-idle-culler"
+
+METRICS = "berth-metrics"
+"""The service whose token Prometheus reads the hub's metrics with."""
 
 
 def configure(c: Any, settings: Settings) -> None:
@@ -34,6 +38,7 @@ def configure(c: Any, settings: Settings) -> None:
     _people(c, settings)
     _berths(c, settings)
     _services(c, settings)
+    _monitoring(c, settings)
     configure_options(c, settings)
 
 
@@ -178,3 +183,13 @@ def _services(c: Any, settings: Settings) -> None:
         )
     c.JupyterHub.services = services
     c.JupyterHub.load_roles = roles
+
+
+def _monitoring(c: Any, settings: Settings) -> None:
+    """The status page, what it remembers, and Prometheus's access; after `_services`, whose lists grow here."""
+    failed_starts = settings.state_directory / "failed_starts.json"
+    c.BerthSpawner.failed_starts_file = str(failed_starts)
+    c.JupyterHub.extra_handlers.extend(page.handlers(settings.monitoring, failed_starts))
+    if settings.monitoring.enabled:
+        c.JupyterHub.services.append({"name": METRICS, "api_token": _secret(settings, secrets.METRICS_TOKEN)})
+        c.JupyterHub.load_roles.append({"name": METRICS, "services": [METRICS], "scopes": ["read:metrics"]})

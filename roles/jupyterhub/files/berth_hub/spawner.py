@@ -11,6 +11,7 @@ from traitlets import Dict, Integer, Unicode, default
 
 from berth_hub.allotment import Allotment, device_requests
 from berth_hub.homes import ensure_home
+from berth_hub.monitoring.failures import recorded
 from berth_hub.traces import TracedSpawner
 
 READY_POLL_SECONDS = 0.03
@@ -31,6 +32,7 @@ class BerthSpawner(TracedSpawner):
 
     homes_socket = Unicode(config=True, help="Socket of the root helper that makes homes.")
     shared_directory = Unicode(config=True, help="Directory of the host with what all berths share, mounted read-only.")
+    failed_starts_file = Unicode(config=True, help="Where the last servers that did not start are remembered.")
     home_in_berth = Unicode("/home/jovyan", config=True, help="Where the home is mounted.")
     shared_in_berth = Unicode("/opt/berth/shared", config=True, help="Where the shared directory is mounted.")
 
@@ -73,6 +75,7 @@ class BerthSpawner(TracedSpawner):
         name = f"berth-{directory_name(self.user.name)}"
         return f"{name}.{self.name}" if self.name else name
 
+    @recorded
     async def start(self) -> tuple[str, int]:
         """Start the berth and return address and port, once its server answers.
 
