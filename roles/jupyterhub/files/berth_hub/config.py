@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from berth_hub import secrets
-from berth_hub.auth import BerthAuthenticator
+from berth_hub import authenticators, secrets
 from berth_hub.monitoring import page
 from berth_hub.options import configure_options
 from berth_hub.proxy import BerthProxy
@@ -35,6 +34,7 @@ def configure(c: Any, settings: Settings) -> None:
     _hub(c, settings)
     _proxy(c, settings)
     _accounts(c, settings)
+    authenticators.configure(c, settings)
     _people(c, settings)
     _berths(c, settings)
     _services(c, settings)
@@ -75,9 +75,6 @@ def _proxy(c: Any, settings: Settings) -> None:
 
 def _accounts(c: Any, settings: Settings) -> None:
     accounts = settings.accounts
-    c.JupyterHub.authenticator_class = BerthAuthenticator
-    # Whoever has an account: only an admin makes one.
-    c.Authenticator.allow_all = True
     c.Authenticator.admin_users = set(accounts.admins)
     c.Authenticator.delete_invalid_users = False
     c.BerthAuthenticator.enable_signup = False
@@ -95,7 +92,8 @@ def _people(c: Any, settings: Settings) -> None:
     c.BerthAuthenticator.signup_waiting_max = settings.people.signup_waiting_max
     c.BerthSpawner.extra_create_kwargs = labels
     # Shows the links to the pages that come with accounts of the hub's own.
-    c.JupyterHub.template_vars = {**c.JupyterHub.get("template_vars", {}), "people_pages": True}
+    own_accounts = settings.authentication.way.method == "native"
+    c.JupyterHub.template_vars = {**c.JupyterHub.get("template_vars", {}), "people_pages": own_accounts}
 
 
 def _berths(c: Any, settings: Settings) -> None:
