@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from berth_hub import authenticators, secrets
 from berth_hub.monitoring import page
+from berth_hub.options import configure_options
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import Settings
 from berth_hub.spawner import BerthSpawner
@@ -38,6 +39,7 @@ def configure(c: Any, settings: Settings) -> None:
     _berths(c, settings)
     _services(c, settings)
     _monitoring(c, settings)
+    configure_options(c, settings)
 
 
 def _secret(settings: Settings, name: str) -> str:
@@ -108,7 +110,11 @@ def _berths(c: Any, settings: Settings) -> None:
     c.BerthSpawner.home_in_berth = str(berth.home)
     c.BerthSpawner.default_url = berth.default_url
     c.BerthSpawner.notebook_dir = str(berth.home)
-    c.BerthSpawner.environment = {**berth.environment, "BERTH_NOTEBOOKS": str(berth.home / berth.notebooks_folder)}
+    c.BerthSpawner.environment = {
+        **berth.environment,
+        "BERTH_NOTEBOOKS": str(berth.home / berth.notebooks_folder),
+        **_activity(settings),
+    }
     # For how long a server takes the hub's word on who is logged in; JupyterHub's own five minutes outlast a log-out.
     c.BerthSpawner.args = ["--HubOAuth.cache_max_age=20"]
     c.BerthSpawner.start_timeout = berth.start_timeout_seconds
@@ -123,6 +129,15 @@ def _berths(c: Any, settings: Settings) -> None:
         # Reaps what kernels and terminals leave behind.
         "init": True,
     }
+
+
+def _activity(settings: Settings) -> dict[str, str]:
+    """How often servers tell the hub of their user's activity, where JupyterHub's five minutes are too seldom.
+
+    What is told late looks idle: a server that is used must be heard several times before its time is over.
+    """
+    seconds = settings.idle.after_seconds // 4
+    return {"JUPYTERHUB_ACTIVITY_INTERVAL": str(max(seconds, 1))} if 0 < settings.idle.after_seconds < 1200 else {}
 
 
 def _services(c: Any, settings: Settings) -> None:

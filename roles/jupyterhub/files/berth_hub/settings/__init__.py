@@ -11,10 +11,22 @@ from berth_hub.settings.accounts import Accounts
 from berth_hub.settings.authentication import Authentication
 from berth_hub.settings.berths import Berth, Idle
 from berth_hub.settings.monitoring import Monitoring
+from berth_hub.settings.options import Options
 from berth_hub.settings.people import People
 from berth_hub.settings.values import PathPrefix, Strict
 
-__all__ = ["Accounts", "Authentication", "Berth", "Idle", "Monitoring", "People", "Settings", "load", "mistakes"]
+__all__ = [
+    "Accounts",
+    "Authentication",
+    "Berth",
+    "Idle",
+    "Monitoring",
+    "Options",
+    "People",
+    "Settings",
+    "load",
+    "mistakes",
+]
 
 
 class Settings(Strict):
@@ -34,6 +46,7 @@ class Settings(Strict):
     authentication: Authentication
     people: People
     idle: Idle
+    options: Options = Field(default_factory=Options)
     monitoring: Monitoring = Field(default_factory=Monitoring)
 
 
