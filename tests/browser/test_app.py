@@ -43,20 +43,3 @@ def test_hello_works_as_an_app_without_code(
     assert "interact(" not in source
     assert "Shift" not in source, "what only makes sense in a notebook is left out"
     assert elsewhere == []
-
-
-def test_an_address_of_an_app_works_after_the_server_was_stopped(
-    hub: Hub, people: dict[str, Person], new_window: NewWindow
-) -> None:
-    """Voila is loaded when it is first asked for, whichever of its pages that is."""
-    dave, window = people["dave"], new_window("dave")
-    window.goto(hub.links("hello.ipynb")["app"])
-    fill_login(window, dave.name, dave.password)
-    expect(window.locator(".widget-text input")).to_be_visible(timeout=STARTED_MS)
-    kept = window.url
-
-    window.goto(f"{hub.url}/hub/home")
-    window.locator("#stop").click()
-    expect(window.locator("#stop")).to_be_hidden()
-    window.goto(f"{hub.url}/hub/spawn/{dave.name}?next={urlsplit(kept).path}")
-    expect(window.locator(".widget-text input")).to_be_visible(timeout=STARTED_MS)

@@ -135,21 +135,3 @@ def test_nobody_who_is_not_logged_in_gets_a_page_or_a_file_of_an_app(
         answer = hub.session.get(f"{hub.url}/user/alice{path}", allow_redirects=False, timeout=60)
         assert answer.status_code == 302, path
         assert "/hub/api/oauth2/authorize" in answer.headers["Location"], path
-
-
-def test_a_server_starts_without_voila(people: tuple[str, str], in_berth: InBerth) -> None:
-    """Importing it would take a third of the start; it waits until somebody opens an app."""
-    listed = in_berth("bob", "JUPYTER_CONFIG_PATH=/opt/berth/shared/jupyter jupyter server extension list 2>&1").stdout
-    assert any("voila.server_extension" in line and "disabled" in line for line in listed.splitlines()), listed
-    assert any("berth_open" in line and "enabled" in line for line in listed.splitlines()), listed
-
-
-def test_apps_can_be_switched_off_while_berths_run(hub: HubClient, people: tuple[str, str], edition: Path) -> None:
-    assert edition.is_dir()
-    assert follow(hub, "alice", "app", "hello.ipynb")[0] == 302
-    assert publish("-e", json.dumps({"shared_notebooks_apps": False})).returncode == 0
-    code, text = follow(hub, "alice", "app", "hello.ipynb")
-    assert code == 404
-    assert "switched off" in text
-    assert hub.as_user("alice", "GET", "/voila/render/notebooks/hello.ipynb").status_code == 404
-    assert follow(hub, "alice", "lab", "hello.ipynb")[0] == 302
