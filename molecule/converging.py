@@ -1,0 +1,124 @@
+"""A host converged once more with other variables: an operator who edits the inventory and runs the playbook again."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[1]
+TAIL_LINES = 60
+SECONDS_MAX = 900
+"""A converge of two roles takes 20 to 40 s; a machine with more to do may take several times that."""
+
+
+def converge(
+    host_env: Mapping[str, str] | None = None,
+    variables: Mapping[str, Any] | None = None,
+    tags: Sequence[str] | None = None,
+    *,
+    check: bool = False,
+    playbook: str = "site",
+) -> subprocess.CompletedProcess[str]:
+    """Run a playbook on the platform that the environment names.
+
+    Args:
+        host_env: environment beyond that of this process, which in molecule names the platform already.
+        variables: what the inventory would say; secrets in it appear in no process list.
+        tags: roles to run, like `["proxy", "jupyterhub"]`; all without it.
+        check: a dry run with differences (`--check --diff`) instead.
+        playbook: its name below playbooks/.
+
+    Raises:
+        AssertionError: with the end of the output, if it fails.
+    """
+    done = _run(host_env, variables, tags, check=check, playbook=playbook)
+    assert done.returncode == 0, f"{playbook} with {sorted(variables or {})} failed:\n{_tail(done)}"
+    return done
+
+
+def refusal(
+    host_env: Mapping[str, str] | None = None,
+    variables: Mapping[str, Any] | None = None,
+    tags: Sequence[str] | None = None,
+    *,
+    playbook: str = "site",
+) -> str:
+    """Run a playbook that must refuse, before it changes anything; returns its messages in one line.
+
+    Raises:
+        AssertionError: if it does not fail, or has changed something.
+    """
+    done = _run(host_env, variables, tags, check=False, playbook=playbook)
+    assert done.returncode != 0, f"{playbook} was not refused:\n{_tail(done)}"
+    assert changes(done) == 0, f"{playbook} changed something before it refused:\n{_tail(done)}"
+    message = re.search(r"(?s)(\[ERROR\]|fatal:|ERROR!).*?(?=PLAY RECAP|\Z)", done.stdout + done.stderr)
+    return " ".join((message[0] if message else done.stdout + done.stderr).split())
+
+
+def changes(done: subprocess.CompletedProcess[str]) -> int:
+    """How many tasks changed something, on all hosts."""
+    return sum(int(number) for number in re.findall(r"\bchanged=(\d+)", done.stdout))
+
+
+def assert_converges_to_nothing(
+    host_env: Mapping[str, str] | None = None,
+    variables: Mapping[str, Any] | None = None,
+    tags: Sequence[str] | None = None,
+    *,
+    check: bool = False,
+) -> None:
+    """Once more changes nothing (`check`: and a dry run would not).
+
+    Raises:
+        AssertionError: with the end of the output, if something changed.
+    """
+    done = converge(host_env, variables, tags, check=check)
+    assert "PLAY RECAP" in done.stdout, f"nothing was converged:\n{_tail(done)}"
+    assert changes(done) == 0, f"changed something again:\n{_changed(done)}"
+
+
+def _run(
+    host_env: Mapping[str, str] | None,
+    variables: Mapping[str, Any] | None,
+    tags: Sequence[str] | None,
+    *,
+    check: bool,
+    playbook: str,
+) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "ANSIBLE_STDOUT_CALLBACK": "default",  # the one whose recap is read
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_FORCE_COLOR": "false",
+        **(host_env or {}),
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="variables-") as file:
+        json.dump(dict(variables or {}), file)
+        file.flush()
+        command = [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "--inventory=inventory/demo",
+            f"--extra-vars=@{file.name}",
+            *([f"--tags={','.join(tags)}"] if tags else []),
+            *(["--check", "--diff"] if check else []),
+            f"playbooks/{playbook}.yml",
+        ]
+        return subprocess.run(
+            command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
+        )
+
+
+def _tail(done: subprocess.CompletedProcess[str]) -> str:
+    return "\n".join((done.stdout + done.stderr).splitlines()[-TAIL_LINES:])
+
+
+def _changed(done: subprocess.CompletedProcess[str]) -> str:
+    """The tasks that changed something, by name."""
+    blocks = re.split(r"\n(?=TASK|RUNNING HANDLER|PLAY)", done.stdout)
+    return "\n".join(block for block in blocks if "\nchanged: " in block)
