@@ -44,8 +44,8 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     (
         r"Missing (?:sudo|become|su) password|a password is required|password is required",
         (
-            "The user must give a password to become root: have it asked for with -K, or set ansible_become_password, in"
-            " a file encrypted with ansible-vault."
+            "The user must give a password to become root: have it asked for with -K, or set ansible_become_password,"
+            " in a file encrypted with ansible-vault."
         ),
     ),
     (

@@ -1,4 +1,4 @@
-"""What is wrong about hosts is said in a paragraph that names it and what to do, by Ansible's own exit code, and changes nothing."""
+"""What is wrong about a host is said in a paragraph, with what to do, by Ansible's exit code; nothing is changed."""
 
 import os
 import subprocess
@@ -93,7 +93,8 @@ def bare(host: Host) -> Iterator[str]:
 @pytest.fixture
 def bare_inventory(bare: str, tmp_path: Path) -> Path:
     path = tmp_path / "hosts.yml"
-    path.write_text(f"hub: {{hosts: {{{bare}: {{ansible_connection: community.docker.docker, ansible_user: root}}}}}}\n")
+    settings = "{ansible_connection: community.docker.docker, ansible_user: root}"
+    path.write_text(f"hub: {{hosts: {{{bare}: {settings}}}}}\n")
     return path
 
 
