@@ -14,6 +14,7 @@ from berth_cli import __version__
 from berth_cli.errors import BerthError, ExitCode
 from berth_cli.host import down, up
 from berth_cli.logs import logs
+from berth_cli.notebooks import notebooks
 from berth_cli.project import Project
 from berth_cli.real_hosts import check, remove
 from berth_cli.status import status
@@ -63,7 +64,7 @@ def version() -> None:
     click.echo(f"python {platform.python_version()}")
 
 
-for command in (up, check, down, remove, status, users, logs, test):
+for command in (up, check, down, remove, status, users, notebooks, logs, test):
     cli.add_command(command)
 
 

@@ -71,6 +71,12 @@ class Hub:
             command += ["-e", json.dumps({"shared_notebooks_source": str(folder)})]
         call(command, {**self.environment, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")})
 
+    def links(self, name: str) -> dict[str, str]:
+        """Links to a shared notebook that lead whoever follows them to their own copy, by what opens it there."""
+        listing = json.loads(self._berth("notebooks", "list", "--json"))
+        found: dict[str, str] = next(notebook["links"] for notebook in listing[self.host] if notebook["name"] == name)
+        return found
+
     def _berth(self, *arguments: str, given: str = "") -> str:
         inventory = [] if self.inventory is None else ["--inventory", str(self.inventory)]
         return call([str(CHECKOUT / "berth"), *arguments, *inventory], self.environment, given)

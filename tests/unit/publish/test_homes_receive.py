@@ -140,12 +140,12 @@ def test_an_edit_wins_for_good(host: Host, home: Home) -> None:
 
 
 def test_a_changed_picture_stays(host: Host, home: Home) -> None:
-    host.publish({"a.png": b"\x89PNG\0one", "b.png": b"\0one"})
+    host.publish({"a.png": b"\x89PNG\0one", "b.png": b"\0one", "c.ipynb": "1"})
     home.start()
     home.file("a.png").write_bytes(b"\x89PNG\0mine")
-    host.publish({"a.png": b"\x89PNG\0two", "b.png": b"\0two"})
+    host.publish({"a.png": b"\x89PNG\0two", "b.png": b"\0two", "c.ipynb": "1"})
     home.start()
-    assert home.files() == {"a.png": b"\x89PNG\0mine", "b.png": b"\0two"}
+    assert home.files() == {"a.png": b"\x89PNG\0mine", "b.png": b"\0two", "c.ipynb": b"1"}
 
 
 def test_a_changed_notebook_survives_its_deletion_upstream(host: Host, home: Home) -> None:
@@ -221,13 +221,13 @@ def test_a_file_in_place_of_a_published_folder_is_not_deleted(host: Host, home: 
 
 
 def test_a_link_in_place_of_a_published_folder_is_not_followed(host: Host, home: Home) -> None:
-    host.publish({"data/one.csv": "1"})
+    host.publish({"data/one.csv": "1", "a.ipynb": "1"})
     home.start()
     elsewhere = home.path / "elsewhere"
     home.file("data").rename(elsewhere)
     home.file("data").symlink_to(elsewhere)
     (elsewhere / "one.csv").write_text("mine")
-    host.publish({"data/one.csv": "2"})
+    host.publish({"data/one.csv": "2", "a.ipynb": "1"})
     home.start()
     assert (elsewhere / "one.csv").read_text() == "mine"
     assert home.file("data/one.csv").read_text() == "2"
@@ -363,7 +363,7 @@ def test_the_users_own_attributes_are_kept(host: Host, home: Home) -> None:
 
 def test_the_user_can_still_merge_line_by_line(host: Host, home: Home) -> None:
     """The rule is for the pull: in a terminal, git does what git does."""
-    host.publish({"a.txt": "a\nb\nc\nd\ne\n"})
+    host.publish({"a.txt": "a\nb\nc\nd\ne\n", "b.ipynb": "1"})
     home.start()
     home.start()
     git(home.notebooks, "switch", "--quiet", "--create", "side")

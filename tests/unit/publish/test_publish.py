@@ -115,7 +115,7 @@ def test_nothing_is_published_of_an_empty_source(host: Host, upstream: Path) -> 
     commit(upstream, {}, "--allow-empty")
     refused = host.run("git", str(upstream), "HEAD")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "no file in it" in refused.stderr
+    assert "no notebook (*.ipynb) in it" in refused.stderr
     assert host.published() == {"a.ipynb": b"1"}
 
 

@@ -1,0 +1,1 @@
+../../../../../jupyter/berth_open.py

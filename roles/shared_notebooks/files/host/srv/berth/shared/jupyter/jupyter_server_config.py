@@ -1,0 +1,1 @@
+../../../../../jupyter/jupyter_server_config.py
