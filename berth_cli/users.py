@@ -1,11 +1,10 @@
-"""``berth users``: who may log in."""
+"""``berth users``: who may log in, and in which groups they are."""
 
 from __future__ import annotations
 
 import json
-import secrets
-import sys
-import unicodedata
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,50 +12,33 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from berth_cli import accounts
+from berth_cli.accounts import check_names, names_in, new_password
 from berth_cli.errors import BerthError
 from berth_cli.host import confirmed
 from berth_cli.options import RunOptions, ask_hosts, run_options
 from berth_cli.status import ago
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from berth_cli.project import Project
     from berth_cli.runner import Report
 
-NAME_LIMIT = 255
-"""Characters in the column of JupyterHub's database that holds user names."""
-
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-"""Without those that are easily taken for one another: i, l, 1, o, 0."""
-
-
-def check_names(names: Iterable[str]) -> list[str]:
-    """Check user names before anything is run, and write them as JupyterHub does, in lower case.
-
-    Args:
-        names: As they were typed.
-
-    Raises:
-        BerthError: One of them cannot be a user name, or is there twice.
-    """
-    checked: list[str] = []
-    for name in names:
-        wrong = _what_is_wrong(name)
-        if wrong:
-            raise BerthError(f"user name {name!r} {wrong}")
-        lower = name.lower()
-        if lower in checked:
-            raise BerthError(f"user name {name!r} is there twice (JupyterHub makes no difference between A and a)")
-        if lower != name:
-            click.echo(f'"{name}" becomes "{lower}": JupyterHub\'s user names are in lower case.', err=True)
-        checked.append(lower)
-    return checked
-
-
-def new_password() -> str:
-    """Make a password of four groups of four characters: 79 bits, and easy to read out and to type."""
-    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4))
+_NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...")
+_GROUP = click.option(
+    "-g", "--group", "groups", multiple=True, metavar="GROUP", help="Add them to this group; made if it is not there."
+)
+_PASSWORDS_TO = click.option(
+    "--passwords-to", metavar="FILE", help="Write passwords that are made up to this new file instead of showing them."
+)
+_STDIN = click.option(
+    "--password-stdin", is_flag=True, help="Read the passwords from standard input, a line for each name."
+)
+_YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+_JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: an object with each host's part, by its name."
+)
 
 
 @click.group()
@@ -65,90 +47,200 @@ def users() -> None:
 
 
 @users.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--csv", "csv_file", metavar="FILE", help="Add the people of a CSV file; docs/users.md shows one.")
+@_PASSWORDS_TO
+@_GROUP
 @click.option("--admin", is_flag=True, help="Let them administer the hub.")
-@click.option("--password-stdin", is_flag=True, help="Read the passwords from standard input, a line for each name.")
+@_STDIN
 @run_options
 @click.pass_obj
-def add(project: Project, options: RunOptions, *, names: tuple[str, ...], admin: bool, password_stdin: bool) -> None:
-    """Add users; those who exist are left as they are.
+def add(
+    project: Project,
+    options: RunOptions,
+    *,
+    names: tuple[str, ...],
+    csv_file: str | None,
+    passwords_to: str | None,
+    groups: tuple[str, ...],
+    admin: bool,
+    password_stdin: bool,
+) -> None:
+    """Add users; who exists already keeps the password, and is added to the groups.
 
-    Unless passwords are given, they are made up and shown once.
+    Unless passwords are given, they are made up and shown once. All names and all lines of a file are checked before
+    anybody is added.
 
     \b
     Examples:
-      berth users add anna bert
+      berth users add anna bert --group students
       pass show jupyter/anna | berth users add anna --admin --password-stdin
+      berth users add --csv class.csv --passwords-to class-passwords.csv
     """
-    wanted = check_names(names)
-    passwords = _passwords(wanted, from_stdin=password_stdin)
-    known = _known_everywhere(_change(project, options, []))
-    for name in wanted:
-        if name in known:
-            click.echo(f"{name} exists already and stays as it is.")
-    missing = [name for name in wanted if name not in known]
-    if not missing:
+    if bool(names) == bool(csv_file):
+        raise BerthError("give either names or --csv FILE")
+    if csv_file and (groups or admin or password_stdin):
+        raise BerthError("with --csv, groups, admin and password are columns of the file: leave the options out")
+    target = None if passwords_to is None else Path(passwords_to)
+    if target is not None:
+        accounts.check_new_file(target)
+    if csv_file:
+        _add_file(project, options, Path(csv_file), target)
         return
-    changes = [
-        {
-            "name": name,
-            "admin": admin,
-            "password": passwords[name],
-            "state": "present",
-            "update_password": "on_create",
-        }
-        for name in missing
-    ]
-    changed = _changed(_change(project, options, changes))
-    for name in missing:
-        if name not in changed:
-            click.echo(f"{name} {'would be added' if options.check else 'was not added: the host left it as it was'}.")
-        else:
-            _tell_password("added", name, passwords[name], generated=not password_stdin, only_check=options.check)
+    wanted = check_names(names)
+    passwords = accounts.given_passwords(wanted) if password_stdin else {name: new_password() for name in wanted}
+    change = {
+        # Nothing is said about admin unless it is asked for: an admin stays one.
+        **({"admin": True} if admin else {}),
+        "groups": list(groups),
+        "generated": not password_stdin,
+        "state": "present",
+        "update_password": "on_create",
+    }
+    reports = _change(project, options, [{"name": name, "password": passwords[name], **change} for name in wanted])
+    made_up = {} if password_stdin else {name: passwords[name] for name in names_in(reports, "passwords_set")}
+    _tell_added(wanted, reports, only_check=options.check)
+    _tell_passwords(dict(sorted(made_up.items())), target, only_check=options.check)
+
+
+def _add_file(project: Project, options: RunOptions, file: Path, passwords_to: Path | None) -> None:
+    if not file.is_file():
+        raise BerthError(f'--csv: there is no file "{file}"')
+    with tempfile.TemporaryDirectory(prefix="berth-passwords-") as private:
+        target = (passwords_to or Path(private) / "passwords.csv").absolute()
+        variables = {"jupyterhub_users_csv": str(file.absolute()), "jupyterhub_users_passwords_to": str(target)}
+        reports = ask_hosts(project, "users", options, variables)
+        passwords = accounts.read_passwords(target)
+    for report in reports:
+        created, changed = report.data["created"], report.data["changed"]
+        would = "would be " if options.check else ""
+        others = len(set(changed) - set(created))
+        click.echo(f"{report.host}: {len(created)} {would}added, {others} {would}changed.")
+    _tell_homes(reports)
+    if passwords_to is None:
+        _tell_passwords(passwords, None, only_check=options.check)
+    elif not options.check:
+        click.echo(f"{len(passwords)} passwords were made up, and are in {passwords_to}.")
 
 
 @users.command("list")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON: an object with each host's list of users, by its name."
-)
+@click.option("--waiting", is_flag=True, help="Only those who have signed up and wait for approval.")
+@_JSON
 @run_options
 @click.pass_obj
-def list_users(project: Project, options: RunOptions, *, as_json: bool) -> None:
-    """List the users.
+def list_users(project: Project, options: RunOptions, *, waiting: bool, as_json: bool) -> None:
+    """List the users: groups, who is locked out, who runs a server, and who waits for approval.
 
     \b
-    Example:
+    Examples:
       berth users list -i inventory/site
+      berth users list --waiting
     """
     reports = _change(project, options, [])
     if as_json:
-        click.echo(json.dumps({report.host: report.data["users"] for report in reports}, indent=2))
+        listed = {report.host: report.data["waiting" if waiting else "users"] for report in reports}
+        click.echo(json.dumps(listed, indent=2))
         return
     console = Console(highlight=False)
     for report in reports:
-        table = Table(
-            "Name", "Admin", "Locked", "Servers", "Last activity", "Created", title=report.host, title_justify="left"
+        if not waiting:
+            console.print(_table(report))
+        asking = report.data.get("waiting", [])
+        if asking:
+            console.print(_waiting_table(asking, report.host))
+        elif waiting:
+            console.print(f"Nobody waits on {report.host}.", markup=False)
+
+
+def _table(report: Report) -> Table:
+    table = Table(
+        *("Name", "Admin", "Groups", "Servers", "Last seen", "Locked until"), title=report.host, title_justify="left"
+    )
+    for user in report.data["users"]:
+        table.add_row(
+            Text(user["name"]),
+            "yes" if user["admin"] else "",
+            Text(", ".join(user.get("groups", []))),
+            str(user["servers"] or ""),
+            ago(user["last_activity"]),
+            user.get("locked_until") or "",
         )
-        for user in report.data["users"]:
-            table.add_row(
-                Text(user["name"]),
-                "yes" if user["admin"] else "",
-                "yes" if user.get("locked") else "",
-                str(user["servers"] or ""),
-                ago(user["last_activity"]),
-                ago(user["created"]),
-            )
+    return table
+
+
+def _waiting_table(asking: Sequence[Mapping[str, str]], host: str) -> Table:
+    table = Table("Name", "Says", "From", "Since", title=f"{host}: waiting for approval", title_justify="left")
+    for one in asking:
+        table.add_row(Text(one["name"]), Text(one["note"]), one["address"], ago(one["since"]))
+    return table
+
+
+@users.command("groups")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("-a", "--add", "added", multiple=True, metavar="GROUP", help="Add them to it; made if it is not there.")
+@click.option("-r", "--remove", "removed", multiple=True, metavar="GROUP", help="Take them out of it.")
+@_JSON
+@run_options
+@click.pass_obj
+def groups_of(
+    project: Project,
+    options: RunOptions,
+    *,
+    names: tuple[str, ...],
+    added: tuple[str, ...],
+    removed: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """List the groups and who is in them; or add users to groups, and take them out.
+
+    \b
+    Examples:
+      berth users groups
+      berth users groups anna bert --add students --remove guests
+    """
+    if bool(names) != bool(added or removed):
+        raise BerthError("give names together with --add GROUP or --remove GROUP, or neither to list the groups")
+    if twice := sorted(set(added) & set(removed)):
+        raise BerthError(f'group "{twice[0]}" is both in --add and in --remove')
+    wanted = check_names(names)
+    reports = _change(project, options, [])
+    if wanted:
+        accounts.check_there(reports, wanted)
+        change = {"groups": list(added), "groups_absent": list(removed), "state": "present"}
+        reports = _change(project, options, [{"name": name, **change} for name in wanted])
+        changed = names_in(reports, "changed")
+        for name in wanted:
+            verb = "would be changed" if options.check else "changed"
+            click.echo(f"{name} {verb if name in changed else 'is in these groups as wanted already'}.")
+        return
+    listed = {report.host: _members(report) for report in reports}
+    if as_json:
+        click.echo(json.dumps(listed, indent=2))
+        return
+    console = Console(highlight=False)
+    for host, members in listed.items():
+        table = Table("Group", "Users", title=host, title_justify="left")
+        for group, inside in members.items():
+            table.add_row(Text(group), Text(", ".join(inside)))
         console.print(table)
 
 
+def _members(report: Report) -> dict[str, list[str]]:
+    people = report.data["users"]
+    return {
+        group: [user["name"] for user in people if group in user.get("groups", [])]
+        for group in report.data.get("groups", [])
+    }
+
+
 @users.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@_NAMES
 @click.option("--delete-home", is_flag=True, help="Delete their homes, too: everything that they made.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@_YES
 @run_options
 @click.pass_obj
 def remove(project: Project, options: RunOptions, *, names: tuple[str, ...], delete_home: bool, yes: bool) -> None:
-    """Remove users: stop their servers, let them log in no more. Their homes stay, unless you say otherwise.
+    """Remove users: their servers, sessions, tokens and groups. Their homes stay, unless you say otherwise.
 
     \b
     Examples:
@@ -159,88 +251,152 @@ def remove(project: Project, options: RunOptions, *, names: tuple[str, ...], del
     with_homes = " and delete their homes, with everything that they made" if delete_home else ""
     if not confirmed(f"Remove {', '.join(wanted)}{with_homes}?", yes=yes):
         return
-    changes = [{"name": name, "state": "absent", "delete_home": delete_home} for name in wanted]
-    changed = _changed(_change(project, options, changes))
+    if not delete_home:
+        # With it, somebody who is gone already may have left a home.
+        accounts.check_there(_change(project, options, []), wanted)
+    reports = _change(
+        project, options, [{"name": name, "state": "absent", "delete_home": delete_home} for name in wanted]
+    )
+    removed, emptied = names_in(reports, "removed"), names_in(reports, "homes_deleted")
+    would = "would be " if options.check else ""
     for name in wanted:
-        verb = "would be removed" if options.check else "removed"
-        click.echo(f"{name} {verb if name in changed else 'was not there'}.")
+        if name in removed:
+            home = " with the home" if delete_home else "; the home stays: a new user of that name would get it"
+            click.echo(f"{name} {would}removed{home}.")
+        elif name in emptied:
+            click.echo(f"{name} was no user any more; the home {would}deleted.")
+    if unknown := [name for name in wanted if name not in removed | emptied]:
+        raise BerthError(f'there is no user and no home of: {", ".join(unknown)}; see "berth users list"')
 
 
 @users.command()
 @click.argument("name")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of making one up.")
+@_PASSWORDS_TO
+@click.option("--ask", is_flag=True, help="Ask for the password instead of making one up.")
+@_STDIN
 @run_options
 @click.pass_obj
-def set_password(project: Project, options: RunOptions, *, name: str, password_stdin: bool) -> None:
-    """Give a user a new password.
+def password(
+    project: Project, options: RunOptions, *, name: str, passwords_to: str | None, ask: bool, password_stdin: bool
+) -> None:
+    """Give a user a new password; a lock-out, all sessions and API tokens of that user end.
 
     Unless it is given, it is made up and shown once.
 
     \b
     Examples:
-      berth users set-password anna
+      berth users password anna
+      berth users password anna --password-stdin < file
     """
+    if ask and password_stdin:
+        raise BerthError("give either --ask or --password-stdin")
+    target = None if passwords_to is None else Path(passwords_to)
+    if target is not None:
+        accounts.check_new_file(target)
     (name,) = check_names([name])
-    passwords = _passwords([name], from_stdin=password_stdin)
-    if name not in _known_somewhere(_change(project, options, [])):
-        raise BerthError(f'there is no user "{name}": see "berth users list", or add one with "berth users add {name}"')
-    _change(
-        project,
-        options,
-        [{"name": name, "password": passwords[name], "state": "present", "update_password": "always"}],
+    before = _change(project, options, [])
+    accounts.check_there(before, [name])
+    accounts.check_passwords_are_ours(before)
+    if ask:
+        given: str = click.prompt(f"New password of {name}", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        given = accounts.given_passwords([name])[name] if password_stdin else new_password()
+    _change(project, options, [{"name": name, "password": given, "state": "present", "update_password": "always"}])
+    click.echo(f"{name} {'would have' if options.check else 'has'} a new password.")
+    if not (ask or password_stdin):
+        _tell_passwords({name: given}, target, only_check=options.check)
+
+
+@users.command()
+@_NAMES
+@run_options
+@click.pass_obj
+def unlock(project: Project, options: RunOptions, *, names: tuple[str, ...]) -> None:
+    """Let users try again who are locked out after too many wrong passwords.
+
+    \b
+    Example:
+      berth users unlock anna
+    """
+    wanted = check_names(names)
+    accounts.check_there(_change(project, options, []), wanted)
+    reports = _change(project, options, [{"name": name, "state": "present", "unlock": True} for name in wanted])
+    unlocked = names_in(reports, "unlocked")
+    for name in wanted:
+        verb = "would be unlocked" if options.check else "may try again"
+        click.echo(f"{name} {verb if name in unlocked else 'was not locked out'}.")
+
+
+@users.command()
+@_NAMES
+@_GROUP
+@run_options
+@click.pass_obj
+def approve(project: Project, options: RunOptions, *, names: tuple[str, ...], groups: tuple[str, ...]) -> None:
+    """Let people in who have signed up, with the password that they chose.
+
+    \b
+    Example:
+      berth users approve anna --group students
+    """
+    wanted = check_names(names)
+    accounts.check_there(_change(project, options, []), wanted, "waiting")
+    reports = _change(
+        project, options, [{"name": name, "state": "approved", "groups": list(groups)} for name in wanted]
     )
-    _tell_password("has a new password", name, passwords[name], generated=not password_stdin, only_check=options.check)
+    for name in wanted:
+        click.echo(f"{name} {'could' if options.check else 'can'} log in now.")
+    _tell_homes(reports)
 
 
-def _what_is_wrong(name: str) -> str | None:
-    if not name or len(name) > NAME_LIMIT:
-        return f"has {len(name)} characters: use 1 to {NAME_LIMIT}"
-    if name != name.strip():
-        return "begins or ends with a blank: leave it out"
-    if name in {".", ".."}:
-        return "means a directory: use another one"
-    for character in name:
-        if character == "/" or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
-            return f"contains {character!r}: use no slashes and no control characters"
-    return None
+@users.command()
+@_NAMES
+@run_options
+@click.pass_obj
+def refuse(project: Project, options: RunOptions, *, names: tuple[str, ...]) -> None:
+    """Turn people away who have signed up; they may ask again.
 
-
-def _passwords(names: Sequence[str], *, from_stdin: bool) -> Mapping[str, str]:
-    if not from_stdin:
-        return {name: new_password() for name in names}
-    lines = sys.stdin.read().splitlines()
-    if len(lines) != len(names) or not all(lines):
-        raise BerthError(
-            f"--password-stdin: {len(lines)} lines on standard input for {len(names)} names:"
-            " give one password a line, none empty"
-        )
-    return dict(zip(names, lines, strict=True))
+    \b
+    Example:
+      berth users refuse mallory
+    """
+    wanted = check_names(names)
+    accounts.check_there(_change(project, options, []), wanted, "waiting")
+    _change(project, options, [{"name": name, "state": "refused"} for name in wanted])
+    for name in wanted:
+        click.echo(f"{name} {'would be' if options.check else 'was'} refused.")
 
 
 def _change(project: Project, options: RunOptions, changes: Sequence[Mapping[str, Any]]) -> Sequence[Report]:
     return ask_hosts(project, "users", options, {"jupyterhub_users_wanted": list(changes)})
 
 
-def _names_by_host(reports: Sequence[Report]) -> list[set[str]]:
-    return [{user["name"] for user in report.data["users"]} for report in reports]
+def _tell_added(wanted: Sequence[str], reports: Sequence[Report], *, only_check: bool) -> None:
+    created, changed = names_in(reports, "created"), names_in(reports, "changed")
+    would = "would be " if only_check else ""
+    for name in wanted:
+        if name in created:
+            click.echo(f"{name} {would}added.")
+        elif name in changed:
+            click.echo(f"{name} exists already and {would}changed; the password stays.")
+        else:
+            click.echo(f"{name} exists already and stays as it is.")
+    _tell_homes(reports)
 
 
-def _known_everywhere(reports: Sequence[Report]) -> set[str]:
-    return set.intersection(*_names_by_host(reports))
+def _tell_homes(reports: Sequence[Report]) -> None:
+    for name in sorted(names_in(reports, "homes_taken_over")):
+        click.echo(f"{name} has the home that was kept from an earlier user of that name.")
 
 
-def _known_somewhere(reports: Sequence[Report]) -> set[str]:
-    return set.union(*_names_by_host(reports))
-
-
-def _changed(reports: Sequence[Report]) -> set[str]:
-    return {name for report in reports for name in report.data["changed"]}
-
-
-def _tell_password(done: str, name: str, password: str, *, generated: bool, only_check: bool) -> None:
-    if only_check:
-        click.echo(f"{name} would have been given a password; nothing was changed.")
-    elif generated:
-        click.echo(f"{name} {done}; password, shown only now: {password}")
-    else:
-        click.echo(f"{name} {done}.")
+def _tell_passwords(passwords: Mapping[str, str], target: Path | None, *, only_check: bool) -> None:
+    """Show passwords once, or write them to a new file."""
+    if not passwords or only_check:
+        return
+    if target is not None:
+        accounts.write_passwords(target, passwords)
+        click.echo(f"{len(passwords)} passwords were made up, and are in {target}.")
+        return
+    click.echo("Made up, and shown only now:")
+    for name, secret in passwords.items():
+        click.echo(f"  {name}  {secret}")

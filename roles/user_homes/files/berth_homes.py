@@ -2,8 +2,9 @@
 """Makes homes of users; the one thing that the hub needs root for.
 
 `serve` answers one request of a socket-activated service on its standard input: a line with a user's name in UTF-8
-comes in, a line of JSON goes out, {"home": PATH} or {"error": TEXT}. `path NAME` prints where a home is, `delete NAME`
-removes it for good (no request over the socket can).
+comes in, a line of JSON goes out, {"home": PATH} or {"error": TEXT}. `path NAME` prints where a home is;
+`existing NAME...` prints as JSON who of them has one; `delete NAME...` removes homes for good (no request over the
+socket can), and prints whose there were.
 """
 
 import argparse
@@ -100,16 +101,22 @@ def main() -> int:
     parser.add_argument("--gid", type=int, default=1000, help="group of a new home (default: %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="answer one request on standard input")
-    for command, text in (("path", "print where a home is"), ("delete", "remove a home and all that is in it")):
-        commands.add_parser(command, help=text).add_argument("name")
+    commands.add_parser("path", help="print where a home is").add_argument("name")
+    for command, text in (("existing", "print who has a home"), ("delete", "remove homes and all that is in them")):
+        commands.add_parser(command, help=text).add_argument("names", nargs="+", metavar="name")
     arguments = parser.parse_args()
     try:
         if arguments.command == "serve":
             serve(arguments.root, arguments.uid, arguments.gid, sys.stdin.buffer, sys.stdout)
         elif arguments.command == "path":
             print(arguments.root / directory_name(arguments.name))
-        elif delete_home(arguments.root, arguments.name):
-            print("deleted")
+        else:
+            # All of them before anything is removed: one that is refused leaves the others alone.
+            homes = {name: arguments.root / directory_name(name) for name in arguments.names}
+            if arguments.command == "existing":
+                print(json.dumps([name for name, home in homes.items() if home.is_dir()]))
+            else:
+                print(json.dumps([name for name in homes if delete_home(arguments.root, name)]))
     except (ValueError, OSError) as error:
         print(f"berth-homes: {error}", file=sys.stderr)
         return 1

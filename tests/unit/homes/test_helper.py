@@ -122,14 +122,22 @@ def test_where_a_home_is_can_be_asked_without_making_it(root: Path) -> None:
     assert list(root.iterdir()) == []
 
 
-def test_deleting_says_whether_there_was_one(root: Path) -> None:
+def test_deleting_says_whose_homes_there_were(root: Path) -> None:
     ask(root, b"alice\n")
-    first, second = run(root, "delete", "alice"), run(root, "delete", "alice")
-    assert [(done.returncode, done.stdout) for done in (first, second)] == [(0, b"deleted\n"), (0, b"")]
+    ask(root, b"bob\n")
+    assert run(root, "existing", "alice", "carol").stdout == b'["alice"]\n'
+    first, second = run(root, "delete", "alice", "bob"), run(root, "delete", "alice")
+    assert [(done.returncode, done.stdout) for done in (first, second)] == [(0, b'["alice", "bob"]\n'), (0, b"[]\n")]
     assert list(root.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["path", "delete"])
+def test_one_bad_name_and_no_home_is_deleted(root: Path) -> None:
+    ask(root, b"alice\n")
+    assert run(root, "delete", "alice", "../etc").returncode == 1
+    assert (root / "alice").is_dir()
+
+
+@pytest.mark.parametrize("command", ["path", "existing", "delete"])
 def test_a_bad_name_is_refused_by_name(root: Path, command: str) -> None:
     done = run(root, command, "../etc")
     assert (done.returncode, done.stdout) == (1, b"")

@@ -36,6 +36,7 @@ SETTINGS: dict[str, Any] = {
         "start_timeout_seconds": 60,
     },
     "accounts": {"admins": ["admin"], "password_length_min": 8, "failed_logins_max": 3, "lockout_seconds": 600},
+    "people": {"signup": "closed", "signup_waiting_max": 100},
     "idle": {"after_seconds": 3600, "check_every_seconds": 60},
 }
 """What Ansible renders, where nothing is out of the ordinary."""

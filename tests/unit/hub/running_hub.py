@@ -113,7 +113,8 @@ class Running:
         self._process: subprocess.Popen[bytes] | None = None
         self._hub_url = f"http://127.0.0.1:{free_ports(1)[0]}"
 
-    def start(self) -> Hub:
+    def start(self, **changes: Any) -> Hub:
+        """Start both, with settings changed as `conftest.changed` has it."""
         base = self._base
         for name, secret in {
             "cookie_secret": "ab" * 32,
@@ -132,6 +133,7 @@ class Running:
             traefik_api_url=self._traefik.api_url,
             accounts__failed_logins_max=FAILED_LOGINS_MAX,
             idle__after_seconds=0,
+            **changes,
         )
         server = base / "server.py"
         server.write_text(SERVER)

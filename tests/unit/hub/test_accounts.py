@@ -155,10 +155,10 @@ def test_names_are_the_same_in_capitals(hub: Hub) -> None:
         ),
         (
             {"name": "Admin", "state": "absent"},
-            "user 2 (admin): 'admin' is in jupyterhub_admins: take it out there first",
+            "user 2 (Admin): 'admin' is in jupyterhub_admins: take it out there first",
         ),
         ({"name": "bad", "pasword": GOOD}, "users.1.pasword: Extra inputs are not permitted"),
-        ({"name": "bad", "state": "gone"}, "users.1.state: Input should be 'present' or 'absent'"),
+        ({"name": "bad", "state": "gone"}, "users.1.state: Input should be 'present', 'absent'"),
         ({"password": GOOD}, "users.1.name: Field required"),
     ],
 )
@@ -262,27 +262,6 @@ def test_pages_lead_to_the_page_for_a_new_password_and_not_to_those_that_are_not
     assert 'href="/hub/change-password"' in page
     assert "authorize" not in page
     assert "change-password" not in requests.get(f"{hub.url}/hub/login", timeout=30).text
-
-
-@pytest.mark.parametrize(
-    ("new", "message"),
-    [
-        (OTHER, "changed successfully"),
-        ("short", "Something went wrong"),
-        ("password1", "Something went wrong"),
-        ("x" * 73, "Something went wrong"),
-    ],
-)
-def test_a_user_may_choose_a_password_that_an_account_may_have(hub: Hub, alice: str, new: str, message: str) -> None:
-    session = hub.log_in(alice, GOOD)
-    assert session is not None
-    address = f"{hub.url}/hub/change-password"
-    assert 'name="_xsrf"' in session.get(address, timeout=30).text
-    form = {"old_password": GOOD, "new_password": new, "new_password_confirmation": new}
-    answer = session.post(address, data={**form, "_xsrf": session.cookies.get("_xsrf", path="/hub/")}, timeout=30)
-    assert answer.status_code == 200
-    assert message in answer.text
-    assert hub.log_in(alice, new if message == "changed successfully" else GOOD) is not None
 
 
 def test_removing_a_user_stops_the_server(hub: Hub) -> None:

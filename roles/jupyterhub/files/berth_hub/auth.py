@@ -1,7 +1,7 @@
 """Accounts of the hub itself: NativeAuthenticator, with accounts that only an admin makes."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,12 @@ import bcrypt
 from jupyterhub.handlers.login import LogoutHandler
 from jupyterhub.orm import new_token
 from nativeauthenticator import NativeAuthenticator
-from nativeauthenticator.handlers import ChangePasswordAdminHandler, ChangePasswordHandler
 from nativeauthenticator.orm import UserInfo
-from traitlets import Unicode
+from traitlets import Enum, Integer, Unicode
 
+from berth_hub.passwords import PasswordHandler, PasswordOfHandler
+from berth_hub.people import PeopleHandler
+from berth_hub.signup import SignUpHandler
 from berth_hub.users import UsersHandler
 
 PASSWORD_BYTES_MAX = 72
@@ -32,9 +34,14 @@ class EndSessionHandler(LogoutHandler):
 
 
 class BerthAuthenticator(NativeAuthenticator):
-    """No sign-up and no approval; the first admin's password comes from a file that is made on the host."""
+    """Accounts with passwords of the hub's own; the first admin's comes from a file that is made on the host."""
 
     admin_password_file = Unicode(config=True, help="Password of admins who have no account yet.")
+    signup = Enum(["closed", "approval"], "closed", config=True, help="Whether people may ask for an account.")
+    signup_waiting_max = Integer(100, config=True, help="How many may wait for approval at once.")
+
+    keeps_passwords = True
+    """Passwords are the hub's own business here, as they are not with LDAP and the like."""
 
     # Compared against for names that have no account, so that they take as long as those that have one.
     _nobody = bcrypt.hashpw(b"nobody", bcrypt.gensalt())
@@ -59,14 +66,26 @@ class BerthAuthenticator(NativeAuthenticator):
         if self.check_common_password and self.is_password_common(password):
             raise ValueError("that password is among those that are tried first: choose another")
 
+    def password_rules(self) -> str:
+        """The same as a sentence, for whoever chooses one."""
+        return (
+            f"At least {self.minimum_password_length} characters, at most {PASSWORD_BYTES_MAX} bytes,"
+            " and none of those that are tried first."
+        )
+
     def set_password(self, name: str, password: str) -> None:
         """Give an account a password, and make the account if there is none; its lock-out ends.
+
+        Takes a fifth of a second: what the running hub does goes by `store_password`.
 
         Raises:
             ValueError: if the password is not allowed.
         """
         self.check_password(password)
-        hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt())
+        self.store_password(name, bcrypt.hashpw(password.encode(), bcrypt.gensalt()))
+
+    def store_password(self, name: str, hashed: bytes) -> None:
+        """The same with what `berth_hub.passwords` made of the password."""
         account = self.get_user(name)
         if account is None:
             self.db.add(UserInfo(username=name, password=hashed, is_authorized=True))
@@ -75,14 +94,6 @@ class BerthAuthenticator(NativeAuthenticator):
         self.db.commit()
         self.successful_login(name)
 
-    def is_password_strong(self, password: str) -> bool:
-        """Whether an account may have that password: what the page to change it asks."""
-        try:
-            self.check_password(password)
-        except ValueError:
-            return False
-        return True
-
     def can_try_to_login_again(self, name: str) -> bool:
         """Whether a lock-out has ended; NativeAuthenticator leaves out whole days and locks out again a day later."""
         attempts = self.login_attempts.get(name)
@@ -90,6 +101,13 @@ class BerthAuthenticator(NativeAuthenticator):
             return True
         passed: float = (datetime.now() - attempts["time"]).total_seconds()  # noqa: DTZ005 (as add_login_attempt has it)
         return bool(passed > self.seconds_before_next_try)
+
+    def locked_until(self, name: str) -> datetime | None:
+        """When a lock-out ends; None if there is none."""
+        if not self.is_blocked(name):
+            return None
+        began: datetime = self.login_attempts[name]["time"].astimezone()
+        return began + timedelta(seconds=self.seconds_before_next_try)
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:  # noqa: ARG002 (JupyterHub's signature)
         """Whether name and password belong together; the name if so.
@@ -111,14 +129,17 @@ class BerthAuthenticator(NativeAuthenticator):
         return name
 
     def get_handlers(self, app: Any) -> list[tuple[str, type]]:  # noqa: ARG002 (JupyterHub's signature)
-        """Pages to log out and for a new password, and the operator's API.
+        """Pages to log out, for passwords, people and sign-up, and the operator's API.
 
-        Not NativeAuthenticator's own page to log in, which needs a JupyterHub before 6 (`statsd`), and not those for
-        sign-up and approval, which change accounts by mere GET.
+        None of NativeAuthenticator's own: they need a JupyterHub before 6 (`statsd`), and change accounts by mere GET.
         """
-        return [
+        pages: list[tuple[str, type]] = [
             (r"/logout", EndSessionHandler),
-            (r"/change-password", ChangePasswordHandler),
-            (r"/change-password/([^/]+)", ChangePasswordAdminHandler),
+            (r"/change-password", PasswordHandler),
+            (r"/change-password/([^/]+)", PasswordOfHandler),
+            (r"/people", PeopleHandler),
             (r"/api/berth/users", UsersHandler),
         ]
+        if self.signup != "closed":
+            pages.append((r"/signup", SignUpHandler))
+        return pages

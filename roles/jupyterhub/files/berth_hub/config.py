@@ -4,13 +4,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nativeauthenticator.handlers import TEMPLATE_DIR
-
 from berth_hub import secrets
 from berth_hub.auth import BerthAuthenticator
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import Settings
 from berth_hub.spawner import BerthSpawner
+from berth_hub.traces import labels
 
 if TYPE_CHECKING:
     from jupyterhub.app import JupyterHub
@@ -31,6 +30,7 @@ def configure(c: Any, settings: Settings) -> None:
     _hub(c, settings)
     _proxy(c, settings)
     _accounts(c, settings)
+    _people(c, settings)
     _berths(c, settings)
     _services(c, settings)
 
@@ -52,7 +52,7 @@ def _hub(c: Any, settings: Settings) -> None:
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     hub.authenticate_prometheus = True
-    hub.template_paths = [str(Path(__file__).parent / "templates"), TEMPLATE_DIR]
+    hub.template_paths = [str(Path(__file__).parent / "templates")]
 
 
 def _proxy(c: Any, settings: Settings) -> None:
@@ -80,6 +80,15 @@ def _accounts(c: Any, settings: Settings) -> None:
     c.BerthAuthenticator.allowed_failed_logins = accounts.failed_logins_max
     c.BerthAuthenticator.seconds_before_next_try = accounts.lockout_seconds
     c.BerthAuthenticator.admin_password_file = str(settings.secrets_directory / secrets.ADMIN_PASSWORD)
+
+
+def _people(c: Any, settings: Settings) -> None:
+    # Not NativeAuthenticator's sign-up: berth_hub/signup.py.
+    c.BerthAuthenticator.signup = settings.people.signup
+    c.BerthAuthenticator.signup_waiting_max = settings.people.signup_waiting_max
+    c.BerthSpawner.extra_create_kwargs = labels
+    # Shows the links to the pages that come with accounts of the hub's own.
+    c.JupyterHub.template_vars = {**c.JupyterHub.get("template_vars", {}), "people_pages": True}
 
 
 def _berths(c: Any, settings: Settings) -> None:

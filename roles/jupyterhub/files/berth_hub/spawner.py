@@ -6,10 +6,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from berth_names import directory_name
-from dockerspawner import DockerSpawner
 from traitlets import Unicode, default
 
 from berth_hub.homes import ensure_home
+from berth_hub.traces import TracedSpawner
 
 READY_POLL_SECONDS = 0.03
 """JupyterHub's own check backs off to seconds, and notices a server up to 2.6 s after it was ready."""
@@ -24,7 +24,7 @@ ENGINE_THREADS = 8
 """Engine calls under way at once; DockerSpawner's own single thread makes everybody wait for everybody."""
 
 
-class BerthSpawner(DockerSpawner):
+class BerthSpawner(TracedSpawner):
     """One user's berth: a container with that user's home and the shared notebooks."""
 
     homes_socket = Unicode(config=True, help="Socket of the root helper that makes homes.")

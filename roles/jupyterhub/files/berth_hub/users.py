@@ -1,138 +1,225 @@
 """The operator's API for accounts: `POST /hub/api/berth/users`, what playbooks/users.yml speaks."""
 
+import asyncio
 import json
 from typing import Any, Literal
 
-from berth_names import check_name
 from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
-from jupyterhub.roles import assign_default_roles
 from jupyterhub.scopes import needs_scope
-from jupyterhub.utils import maybe_future
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tornado import web
 
+from berth_hub import accounts, signup
+from berth_hub.names import check_group, user_name
+from berth_hub.passwords import hash_all
+
 
 class Wanted(BaseModel):
-    """How one account shall be."""
+    """How one account shall be.
+
+    `groups` are added, `groups_absent` taken away; others stay. A `generated` password is left out where it is of no
+    use. `where` is what messages call the entry.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    state: Literal["present", "absent"] = "present"
+    state: Literal["present", "absent", "approved", "refused"] = "present"
     admin: bool | None = None
+    groups: list[str] = []
+    groups_absent: list[str] = []
     password: str | None = None
+    generated: bool = False
     update_password: Literal["always", "on_create"] = "on_create"
+    unlock: bool = False
     delete_home: bool = False
+    where: str | None = None
 
 
 class Request(BaseModel):
-    """A list of accounts; an empty one only asks for the list of all."""
+    """A list of accounts, an empty one only asks who there is; with `check` nothing is changed."""
 
     model_config = ConfigDict(extra="forbid")
 
     users: list[Wanted] = []
+    check: bool = False
 
 
 class UsersHandler(APIHandler):
-    """All or nothing: everything is checked before anything is changed."""
+    """All or nothing: everything is checked before anything is changed, and one request is done after the other."""
+
+    _one_at_a_time = asyncio.Lock()
 
     @needs_scope("admin:users")
     async def post(self) -> None:
-        """Bring accounts to the wanted state; answers {users, changed, created, removed}."""
-        wanted = self._wanted()
-        created, changed, removed = [], [], []
-        for entry in wanted:
-            user = self.find_user(entry.name)
-            if entry.state == "absent":
-                if user is not None:
-                    await self._remove(user)
-                    removed.append(entry.name)
-            elif user is None:
-                await self._create(entry)
-                created.append(entry.name)
-            elif self._update(user, entry):
-                changed.append(entry.name)
+        """Bring accounts to the wanted state; answers who there is, who waits, and what was changed."""
+        request = self._request()
+        done: dict[str, list[str]] = {
+            key: [] for key in ("created", "removed", "approved", "refused", "unlocked", "passwords_set", "changed")
+        }
+        async with self._one_at_a_time:
+            self._check(request.users)
+            hashes = await self._hashes(request)
+            # While passwords were hashed the hub went on: somebody may have come or gone.
+            self._check(request.users)
+            if not request.check:
+                await self._stop_all(request.users)
+            for entry in request.users:
+                for what in await self._bring(entry, hashes.get(entry.name), check=request.check):
+                    done[what].append(entry.name)
+                # The hub has others to answer, too.
+                await asyncio.sleep(0)
         self.write(
             json.dumps(
                 {
                     "users": self._all(),
-                    "created": created,
-                    "removed": removed,
-                    "changed": [*created, *changed, *removed],
+                    "waiting": [one.public() for one in signup.waiting(self.db)],
+                    "groups": sorted(group.name for group in self.db.query(orm.Group)),
+                    "passwords": accounts.keeps_passwords(self.authenticator),
+                    **done,
                 }
             )
         )
 
-    def _wanted(self) -> list[Wanted]:
+    def _request(self) -> Request:
         body = self.get_json_body()
         try:
-            wanted = Request.model_validate({} if body is None else body).users
+            return Request.model_validate({} if body is None else body)
         except ValidationError as error:
             problem = error.errors()[0]
             raise web.HTTPError(400, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+
+    def _check(self, wanted: list[Wanted]) -> None:
+        seen: dict[str, str] = {}
         for number, entry in enumerate(wanted, start=1):
-            entry.name = self.authenticator.normalize_username(entry.name)
+            where = entry.where or f"user {number} ({entry.name})"
             try:
-                check_name(entry.name)
-                if not self.authenticator.validate_username(entry.name):
-                    raise ValueError(f"{entry.name!r} is not a user name: no blanks, commas or slashes")
-                exists = self.find_user(entry.name) is not None
-                if entry.state == "present" and not exists and entry.password is None:
-                    raise ValueError(f"{entry.name!r} is new and needs a password")
-                if entry.password is not None:
-                    self.authenticator.check_password(entry.password)
-                if entry.state == "absent" and entry.name in self.authenticator.admin_users:
-                    raise ValueError(f"{entry.name!r} is in jupyterhub_admins: take it out there first")
+                entry.name = user_name(self.authenticator, entry.name)
+                if entry.name in seen:
+                    raise ValueError(f"{entry.name!r} is there twice, see {seen[entry.name]}")
+                seen[entry.name] = where
+                self._check_one(entry)
             except ValueError as error:
-                raise web.HTTPError(400, f"user {number} ({entry.name}): {error}") from None
-        return wanted
+                raise web.HTTPError(400, f"{where}: {error}") from None
 
-    async def _create(self, entry: Wanted) -> None:
-        user = self.user_from_username(entry.name)
-        user.admin = bool(entry.admin)
-        assign_default_roles(self.db, entity=user)
-        self.db.commit()
-        await maybe_future(self.authenticator.add_user(user))
-        self.authenticator.set_password(entry.name, entry.password)
+    def _check_one(self, entry: Wanted) -> None:
+        self._check_password(entry)
+        self._check_groups(entry)
+        if entry.state == "absent" and entry.name in self.authenticator.admin_users:
+            raise ValueError(f"{entry.name!r} is in jupyterhub_admins: take it out there first")
+        if entry.state in ("approved", "refused") and signup.find(self.db, entry.name) is None:
+            raise ValueError(f"{entry.name!r} does not wait for approval")
+        if entry.state == "approved":
+            signup.check_approval(self, entry.name)
 
-    def _update(self, user: Any, entry: Wanted) -> bool:
-        changed = False
-        if entry.admin is not None and user.admin != entry.admin:
-            user.admin = entry.admin
-            assign_default_roles(self.db, entity=user)
-            self.db.commit()
+    def _check_password(self, entry: Wanted) -> None:
+        if not accounts.keeps_passwords(self.authenticator):
+            if entry.generated:
+                entry.password = None
+            if entry.password is not None:
+                raise ValueError("passwords are not the hub's business with this jupyterhub_auth: leave it out")
+            return
+        if entry.state == "present" and entry.password is None and self.find_user(entry.name) is None:
+            raise ValueError(f"{entry.name!r} is new and needs a password")
+        if entry.password is not None:
+            self.authenticator.check_password(entry.password)
+
+    def _check_groups(self, entry: Wanted) -> None:
+        for group in (*entry.groups, *entry.groups_absent):
+            check_group(group)
+        if (entry.groups or entry.groups_absent) and getattr(self.authenticator, "manage_groups", False):
+            raise ValueError("groups come from where people log in with this jupyterhub_auth: leave them out")
+
+    async def _hashes(self, request: Request) -> dict[str, bytes]:
+        """What is kept of the passwords that are going to be set, by name."""
+        to_set = {}
+        if not request.check:
+            for entry in request.users:
+                if entry.state == "present" and entry.password is not None and self._sets_password(entry):
+                    to_set[entry.name] = entry.password
+        return dict(zip(to_set, await hash_all(to_set.values()), strict=True))
+
+    def _sets_password(self, entry: Wanted) -> bool:
+        if entry.password is None:
+            return False
+        return entry.update_password == "always" or self.authenticator.get_user(entry.name) is None
+
+    async def _stop_all(self, wanted: list[Wanted]) -> None:
+        for entry in wanted:
+            user = self.find_user(entry.name)
+            if entry.state == "absent" and user is not None:
+                await accounts.stop_servers(self, user)
+
+    async def _bring(self, entry: Wanted, hashed: bytes | None, *, check: bool) -> list[str]:
+        """Bring one account to the wanted state, or find out; returns the keys of the answer that it belongs to."""
+        request = signup.find(self.db, entry.name)
+        if entry.state == "approved":
+            if request is not None and not check:
+                await signup.approve(self, request)
+                self._group(self.find_user(entry.name), entry, check=False)
+            return ["approved", "created", "changed"]
+        if entry.state == "refused":
+            if request is not None and not check:
+                signup.refuse(self.db, request)
+            return ["refused", "changed"]
+        # Whoever the operator adds or removes does not wait any more.
+        if request is not None and not check:
+            signup.refuse(self.db, request)
+        user = self.find_user(entry.name)
+        if entry.state == "absent":
+            if user is not None and not check:
+                await accounts.remove(self, user)
+            if user is not None:
+                return ["removed", "changed"]
+            return [] if request is None else ["changed"]
+        return await self._present(entry, user, hashed, check=check)
+
+    async def _present(self, entry: Wanted, user: Any, hashed: bytes | None, *, check: bool) -> list[str]:
+        sets_password = self._sets_password(entry)
+        done = ["passwords_set"] if sets_password else []
+        if user is None:
+            if not check:
+                user = await accounts.create(self, entry.name, admin=bool(entry.admin), hashed=hashed)
+                self._group(user, entry, check=False)
+            return [*done, "created", "changed"]
+        changed = sets_password or (entry.admin is not None and user.admin != entry.admin)
+        if not check:
+            accounts.update(self, user, admin=entry.admin, hashed=hashed)
+        changed = self._group(user, entry, check=check) or changed
+        if entry.unlock and accounts.locked_until(self.authenticator, entry.name) is not None:
+            if not check:
+                accounts.unlock(self.authenticator, entry.name)
+            done.append("unlocked")
             changed = True
-        no_account = self.authenticator.get_user(entry.name) is None
-        if entry.password is not None and (entry.update_password == "always" or no_account):
-            self.authenticator.set_password(entry.name, entry.password)
-            changed = True
-        return changed
+        return [*done, "changed"] if changed else done
 
-    async def _remove(self, user: Any) -> None:
-        for name, spawner in list(user.spawners.items()):
-            if spawner.pending:
-                raise web.HTTPError(409, f"a server of {user.name} is in {spawner.pending}: try again in a moment")
-            if spawner.ready:
-                await self.stop_single_user(user, name)
-            if spawner.pending:
-                raise web.HTTPError(409, f"a server of {user.name} takes long to stop: try again in a moment")
-        await maybe_future(self.authenticator.delete_user(user))
-        await user.delete_spawners()
-        self.users.delete(user)
+    def _group(self, user: Any, entry: Wanted, *, check: bool) -> bool:
+        before = {group.name for group in user.groups}
+        after = (before | set(entry.groups)) - set(entry.groups_absent)
+        if after == before:
+            return False
+        if not check:
+            user.sync_groups(after)
+        return True
 
     def _all(self) -> list[dict[str, Any]]:
         found = []
         for row in self.db.query(orm.User).order_by(orm.User.name):
             model = self.user_model(row)
+            locked_until = accounts.locked_until(self.authenticator, row.name)
+            running = [name for name, server in model.get("servers", {}).items() if not server.get("stopped")]
             found.append(
                 {
                     "name": row.name,
                     "admin": row.admin,
+                    "groups": sorted(group.name for group in row.groups),
                     "created": model.get("created"),
                     "last_activity": model.get("last_activity"),
-                    "servers": sum(1 for server in model.get("servers", {}).values() if not server.get("stopped")),
-                    "locked": self.authenticator.is_blocked(row.name),
+                    "servers": len(running),
+                    "server_names": sorted(running),
+                    "locked": locked_until is not None,
+                    "locked_until": locked_until,
                 }
             )
         return found

@@ -8,9 +8,10 @@ from pydantic_core import ErrorDetails
 
 from berth_hub.settings.accounts import Accounts
 from berth_hub.settings.berths import Berth, Idle
+from berth_hub.settings.people import People
 from berth_hub.settings.values import PathPrefix, Strict
 
-__all__ = ["Accounts", "Berth", "Idle", "Settings", "load"]
+__all__ = ["Accounts", "Berth", "Idle", "People", "Settings", "load"]
 
 
 class Settings(Strict):
@@ -27,6 +28,7 @@ class Settings(Strict):
     traefik_api_url: str = Field(pattern=r"^http://[^/]+$")
     berth: Berth
     accounts: Accounts
+    people: People
     idle: Idle
 
 
