@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+_LOOK_BYTES = 1_000_000
+"""Far more than a file of variables has."""
 
 _ADVICE: tuple[tuple[str, str], ...] = (
     (
@@ -82,13 +86,23 @@ _ADVICE: tuple[tuple[str, str], ...] = (
 )
 
 
-def advice(text: str) -> str | None:
+def advice(text: str, inventory: str | None = None) -> str | None:
     """What to do about a failure; None if nothing better is known than what the failure itself says.
 
     Args:
         text: What Ansible or the host said.
+        inventory: Where the run's inventory is; Ansible does not tell which file it cannot decrypt.
     """
     for pattern, what in _ADVICE:
         if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
-            return what
+            files = encrypted_files(inventory) if inventory and "vault" in pattern else []
+            return f"{what} Encrypted: {', '.join(files)}" if files else what
     return None
+
+
+def encrypted_files(inventory: str) -> list[str]:
+    """The files of an inventory that are encrypted, or hold something that is, by their paths."""
+    place = Path(inventory)
+    folder = place if place.is_dir() else place.parent
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return [str(path) for path in files if b"$ANSIBLE_VAULT" in path.read_bytes()[:_LOOK_BYTES]]

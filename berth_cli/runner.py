@@ -103,13 +103,15 @@ class PlaybookFailed(BerthError):  # noqa: N818 (it says what happened)
         failures: Tasks that failed for good, host by host; empty if Ansible did not get as far.
     """
 
-    def __init__(self, exit_code: int, failures: Sequence[Failure], output: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, exit_code: int, failures: Sequence[Failure], output: Sequence[str], log: Path, inventory: str
+    ) -> None:
         said = [
             _with_advice(failure.title(), failure.message, wanted=failure.unreachable or not failure.role)
             for failure in failures
         ]
         if not said:
-            said = [_with_advice(f"ansible-playbook ended with exit code {exit_code}", "\n".join(output))]
+            said = [_with_advice(f"ansible-playbook ended with exit code {exit_code}", "\n".join(output), inventory)]
         super().__init__("\n\n".join([*said, f"Whole output: {log}"]), exit_code)
         self.failures = failures
 
@@ -151,7 +153,7 @@ def run(project: Project, request: Request, progress: Progress) -> Outcome:
     # A process that was killed from outside has no exit code.
     exit_code = 1 if runner.rc is None else int(runner.rc)
     if exit_code:
-        raise PlaybookFailed(exit_code, recorder.final_failures(), recorder.output, log)
+        raise PlaybookFailed(exit_code, recorder.final_failures(), recorder.output, log, request.inventory)
     if request.memory_key:
         remember_tasks(request.memory_key, progress.done)
     return Outcome(recorder.reports, progress.changed, progress.elapsed, log)
@@ -282,9 +284,9 @@ def _write_variables(path: Path, variables: Mapping[str, Any]) -> Path:
     return path
 
 
-def _with_advice(title: str, text: str, *, wanted: bool = True) -> str:
+def _with_advice(title: str, text: str, inventory: str | None = None, *, wanted: bool = True) -> str:
     # What a role's own task says needs no guessing.
-    what = advice(text) if wanted else None
+    what = advice(text, inventory) if wanted else None
     return f"{title}\n{_indent(text)}" + (f"\n  {what}" if what else "")
 
 

@@ -27,7 +27,7 @@ def play(name: str) -> int:
         capture_output=True,
         text=True,
         check=False,
-        timeout=500,
+        timeout=1200,  # the image has to be loaded again
     )
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr
     found = re.search(r"^berth-demo .*changed=(\d+)", result.stdout, re.MULTILINE)

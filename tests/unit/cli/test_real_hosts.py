@@ -9,6 +9,8 @@ import pytest
 from berth_cli.advice import advice
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.unit.cli.conftest import Checkout
 
 SITE = """
@@ -106,3 +108,13 @@ def test_advice_says_what_to_do(said: str, to_do: str) -> None:
 
 def test_no_advice_is_better_than_a_wrong_one() -> None:
     assert advice("No space left on device") is None
+
+
+def test_a_file_that_cannot_be_decrypted_is_named(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("hub: {hosts: {one: {}}}\n")
+    secret = tmp_path / "group_vars" / "hub.yml"
+    secret.parent.mkdir()
+    secret.write_text("a: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  31\n")
+    said = advice("Attempting to decrypt but no vault secrets found.", str(tmp_path)) or ""
+    assert f"Encrypted: {secret}" in said
+    assert "hosts.yml" not in said
