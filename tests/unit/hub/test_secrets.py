@@ -17,7 +17,7 @@ from berth_hub.secrets import make_missing, readable_password
 if TYPE_CHECKING:
     from pathlib import Path
 
-ALL = ["cookie_secret", "admin_password", "operator_token", "traefik_password", "traefik_users"]
+ALL = ["cookie_secret", "admin_password", "operator_token", "metrics_token", "traefik_password", "traefik_users"]
 GROUP = grp.getgrgid(os.getgid()).gr_name
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can give files to root")

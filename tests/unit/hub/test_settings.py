@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import berth_hub.settings
+import berth_names
 import pytest
 import yaml
 from berth_hub.settings import load
@@ -171,7 +172,9 @@ def test_a_list_is_no_settings(tmp_path: Path) -> None:
 
 
 def check(path: Path) -> subprocess.CompletedProcess[str]:
-    environment = {"PYTHONPATH": str(Path(berth_hub.settings.__file__).parents[2]), "PATH": os.environ["PATH"]}
+    # On a host both lie in one folder.
+    places = (Path(berth_hub.settings.__file__).parents[2], Path(berth_names.__file__).parent)
+    environment = {"PYTHONPATH": os.pathsep.join(map(str, places)), "PATH": os.environ["PATH"]}
     command = [sys.executable, "-m", "berth_hub.settings", str(path)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -194,7 +197,7 @@ def test_what_the_templates_hand_over_is_what_is_expected() -> None:
     variables = Path(__file__).resolve().parents[3] / "roles" / "jupyterhub" / "vars" / "main.yml"
     rendered = yaml.safe_load(variables.read_text())["__jupyterhub_settings"]
     assert set(rendered) == set(berth_hub.settings.Settings.model_fields)
-    for part in ("berth", "accounts", "idle"):
+    for part in ("berth", "accounts", "authentication", "idle", "options"):
         model = berth_hub.settings.Settings.model_fields[part].annotation
         assert model is not None
         required = {name for name, field in model.model_fields.items() if field.is_required()}

@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 COOKIE_SECRET = "cookie_secret"
 ADMIN_PASSWORD = "admin_password"
 OPERATOR_TOKEN = "operator_token"
+METRICS_TOKEN = "metrics_token"
 TRAEFIK_PASSWORD = "traefik_password"
 TRAEFIK_USERS = "traefik_users"
 TRAEFIK_USER = "berth"
+# Not made here: the site has them from elsewhere.
+CLIENT_SECRET = "oauth_client_secret"
+LDAP_SEARCH_PASSWORD = "ldap_search_password"
+SHARED_PASSWORD = "shared_password"
+SHARED_ADMIN_PASSWORD = "shared_admin_password"
 
 _READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
 """No letters or digits that look like another: the admin's first password is typed by a person."""
@@ -36,12 +42,14 @@ def _token() -> str:
     return secrets.token_hex(32)
 
 
-def make_missing(directory: Path, hub_group: str, proxy_group: str) -> list[str]:
+def make_missing(directory: Path, hub_group: str, proxy_group: str, metrics_group: str | None = None) -> list[str]:
     """Make each secret that is missing, and return the names of those made.
 
     Args:
         directory: where they are kept.
         hub_group: group that may read the hub's secrets.
+        metrics_group: group that may read the token for the hub's metrics, with the hub in it; by default the
+            hub's.
         proxy_group: group that may read what Traefik checks its API's password against.
     """
 
@@ -53,6 +61,7 @@ def make_missing(directory: Path, hub_group: str, proxy_group: str) -> list[str]
         COOKIE_SECRET: (hub_group, _token),
         ADMIN_PASSWORD: (hub_group, readable_password),
         OPERATOR_TOKEN: (hub_group, _token),
+        METRICS_TOKEN: (metrics_group or hub_group, _token),
         TRAEFIK_PASSWORD: (hub_group, _token),
         TRAEFIK_USERS: (proxy_group, users),
     }
@@ -80,7 +89,7 @@ def _htpasswd(user: str, password: str) -> str:
 
 def main() -> int:
     """Entry point."""
-    for name in make_missing(Path(sys.argv[1]), "berth", "berth-proxy"):
+    for name in make_missing(Path(sys.argv[1]), "berth", "berth-proxy", "berth-metrics"):
         print(name)
     return 0
 

@@ -2,16 +2,31 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from berth_hub.settings.accounts import Accounts
+from berth_hub.settings.authentication import Authentication
 from berth_hub.settings.berths import Berth, Idle
+from berth_hub.settings.monitoring import Monitoring
+from berth_hub.settings.options import Options
 from berth_hub.settings.people import People
 from berth_hub.settings.values import PathPrefix, Strict
 
-__all__ = ["Accounts", "Berth", "Idle", "People", "Settings", "load"]
+__all__ = [
+    "Accounts",
+    "Authentication",
+    "Berth",
+    "Idle",
+    "Monitoring",
+    "Options",
+    "People",
+    "Settings",
+    "load",
+    "mistakes",
+]
 
 
 class Settings(Strict):
@@ -28,8 +43,11 @@ class Settings(Strict):
     traefik_api_url: str = Field(pattern=r"^http://[^/]+$")
     berth: Berth
     accounts: Accounts
+    authentication: Authentication
     people: People
     idle: Idle
+    options: Options = Field(default_factory=Options)
+    monitoring: Monitoring = Field(default_factory=Monitoring)
 
 
 def load(path: Path) -> Settings:
@@ -42,13 +60,30 @@ def load(path: Path) -> Settings:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # of JSON or of UTF-8
         raise ValueError(f"{path}: not JSON: {error}") from None
+    found = mistakes(content)
+    if found:
+        raise ValueError(
+            "\n".join(f"{path}: {'.'.join(map(str, where)) or 'the whole file'}: {what}" for where, what in found)
+        )
+    return Settings.model_validate(content)
+
+
+def mistakes(content: Any) -> list[tuple[tuple[int | str, ...], str]]:
+    """Judge what a file would hold.
+
+    Args:
+        content: The file's content, decoded.
+
+    Returns:
+        For each mistake the keys that lead to it, and what is wrong and what is allowed.
+    """
     try:
-        return Settings.model_validate(content)
+        Settings.model_validate(content)
     except ValidationError as error:
-        raise ValueError("\n".join(f"{path}: {_line(problem)}" for problem in error.errors())) from None
+        return [(problem["loc"], _what(problem)) for problem in error.errors()]
+    return []
 
 
-def _line(problem: ErrorDetails) -> str:
-    key = ".".join(map(str, problem["loc"])) or "the whole file"
+def _what(problem: ErrorDetails) -> str:
     text = {"extra_forbidden": "no such setting", "missing": "is missing"}.get(problem["type"], problem["msg"])
-    return f"{key}: {text.removeprefix('Value error, ')}"
+    return text.removeprefix("Value error, ")

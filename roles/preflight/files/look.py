@@ -1,0 +1,71 @@
+"""Prints as JSON what a host has: memory and free space in MB, who listens where, whether a hub is there."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+PLACES = ("/var/lib",)
+"""Where the engine and Berth keep most."""
+
+PROXY_UNIT = "berth-proxy.service"
+
+HUB_UNIT = "berth-hub.service"
+
+
+def memory_mb() -> int:
+    """All the memory there is, in MB."""
+    found = re.search(r"^MemTotal: +(\d+) kB$", Path("/proc/meminfo").read_text(encoding="utf-8"), re.MULTILINE)
+    return int(found[1]) // 1000 if found else 0
+
+
+def free_mb() -> dict[str, int]:
+    """Free space in MB for each of the places that is there."""
+    return {place: shutil.disk_usage(place).free // 1024**2 for place in PLACES if Path(place).is_dir()}
+
+
+def listeners() -> list[dict[str, Any]]:
+    """Who listens for TCP, on which address and port, and whether it is a part of Berth."""
+    lines = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=False).stdout.splitlines()
+    return [entry for line in lines if (entry := listener(line)) is not None]
+
+
+def listener(line: str) -> dict[str, Any] | None:
+    """One line of `ss -Hltnp`."""
+    fields = line.split()
+    found = re.fullmatch(r"\[?(.*?)\]?:(\d+)", fields[3]) if len(fields) > 3 else None
+    if found is None:
+        return None
+    who = re.search(r'\(\("(.*?)",pid=(\d+)', line)
+    return {
+        "address": found[1].split("%")[0],
+        "port": int(found[2]),
+        "name": f"{who[1]} (pid {who[2]})" if who else "something that does not tell its name",
+        "is_ours": who is not None and is_ours(int(who[2])),
+    }
+
+
+def is_ours(pid: int) -> bool:
+    """Whether a process belongs to a service of Berth's."""
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
+    except OSError:  # it has ended
+        return False
+    return any(f"/{unit}" in groups for unit in (PROXY_UNIT, HUB_UNIT))
+
+
+def main() -> None:
+    """Look and print."""
+    found = {
+        "memory_mb": memory_mb(),
+        "free_mb": free_mb(),
+        "provisioned": Path("/etc/berth/hub.json").exists(),
+        "listeners": listeners(),
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

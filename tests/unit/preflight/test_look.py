@@ -1,0 +1,51 @@
+"""What a host says of itself, on this very machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "preflight" / "files" / "look.py"
+_spec = importlib.util.spec_from_file_location("look", SCRIPT)
+assert _spec is not None
+assert _spec.loader is not None
+look = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(look)
+
+
+@pytest.mark.parametrize(
+    ("line", "address", "port", "name"),
+    [
+        ('LISTEN 0 4096 *:443 *:* users:(("nginx",pid=1,fd=3))', "*", 443, "nginx (pid 1)"),
+        ('LISTEN 0 128 [::]:22 [::]:* users:(("sshd",pid=1,fd=4))', "::", 22, "sshd (pid 1)"),
+        ("LISTEN 0 5 127.0.0.53%lo:53 0.0.0.0:*", "127.0.0.53", 53, "something that does not tell its name"),
+    ],
+)
+def test_a_listener_is_named(line: str, address: str, port: int, name: str) -> None:
+    found = look.listener(line)
+    assert (found["address"], found["port"], found["name"], found["is_ours"]) == (address, port, name, False)
+
+
+def test_what_is_no_listener_is_left_out() -> None:
+    assert look.listener("") is None
+
+
+def test_this_machine() -> None:
+    with socket.socket() as mine:
+        mine.bind(("127.0.0.1", 0))
+        mine.listen()
+        done = subprocess.run(
+            [sys.executable, "-I", "-"], input=SCRIPT.read_text(), capture_output=True, text=True, check=True
+        )
+        found = json.loads(done.stdout)
+        (held,) = [entry for entry in found["listeners"] if entry["port"] == mine.getsockname()[1]]
+    assert f"(pid {os.getpid()})" in held["name"]
+    assert found["memory_mb"] > 100
+    assert found["free_mb"]["/var/lib"] >= 0
