@@ -153,7 +153,7 @@ def test_a_directory_that_does_not_answer_is_told_of(hub: HubClient, host: Host)
 
 def test_an_openid_provider(hub: HubClient, host: Host) -> None:
     provider = OpenId(host)
-    wait_until(lambda: requests.get(f"{provider.url}/config/", timeout=5).ok, 60)
+    wait_until(provider.ready, 60)
     people = {"alice": "alice-of-the-provider", "mallory": "mallory-of-the-provider"}
     provider.prepare(f"{hub.url}/hub/oauth_callback", people)
     switch(hub, OPENID)
