@@ -17,8 +17,8 @@ InBerth = Callable[[str, str], Any]
 PROJECT = Path(__file__).resolve().parents[3]
 PLATFORM = os.environ.get("BERTH_DEMO_NAME", "berth-default")
 
-# As the Jupyter Docker Stacks make theirs: tini and a start script as entry point, a user jovyan in the group users, NB_UID and
-# NB_GID, and a server's own start scripts. The host's docker-init is tini.
+# As the Jupyter Docker Stacks make theirs: tini and a start script as entry point, a user jovyan in the group users,
+# NB_UID and NB_GID, and start scripts of the server. The host's docker-init is tini.
 STACKS = """
 FROM {base}
 USER root
@@ -38,15 +38,19 @@ START_NOTEBOOK = (
 )
 START_SINGLEUSER = '#!/bin/bash\nexec jupyterhub-singleuser "$@"\n'
 
+OLD_SERVER = """
+USER root
+RUN mkdir /old && printf '#!/bin/sh\\necho 4.1.6\\n' >/old/jupyterhub-singleuser && chmod -R 755 /old
+USER 1000
+ENV PATH=/old:/usr/bin:/bin
+"""
+
 BAD = {
-    "site/no-server:1": ("ENV PATH=/usr/bin:/bin", "no jupyterhub-singleuser on its PATH"),
-    "site/old:1": (
-        "USER root\nRUN mkdir /old && printf '#!/bin/sh\\necho 4.1.6\\n' >/old/jupyterhub-singleuser && chmod -R 755 /old\n"
-        "USER 1000\nENV PATH=/old:/usr/bin:/bin",
-        "its JupyterHub is 4.1.6, and 5.0 or newer is needed",
-    ),
+    "site/no-server:1": ("ENV PATH=/usr/bin:/bin", "it has no jupyterhub-singleuser on its PATH"),
+    "site/old:1": (OLD_SERVER, "its JupyterHub is 4.1.6, and 5.0 or newer is needed"),
     "site/other-user:1": ("USER 1234", "it runs as uid 1234, and homes belong to 1000 (user_homes_uid)"),
 }
+"""What is added to a good image, and what is said of it then."""
 
 
 def build(host: Host, name: str, dockerfile: str, **files: str) -> None:

@@ -47,7 +47,7 @@ def lacks(answers: dict[str, str], uid: int) -> list[str]:
     if answers.get("uid") != str(uid):
         found.append(
             f"it runs as uid {answers.get('uid')}, and homes belong to {uid} (user_homes_uid); add to its "
-            f"Dockerfile: RUN useradd --uid {uid} --create-home jovyan and USER {uid}, or set user_homes_uid on a new host"
+            f"Dockerfile: RUN useradd --uid {uid} --create-home jovyan and USER {uid}, or set user_homes_uid"
         )
     elif answers.get("home") != HOME:
         found.append(
