@@ -16,7 +16,7 @@ from berth_cli.options import RunOptions, ask_hosts, run_options
 from berth_cli.project import Project
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PARTS = ("hub", "proxy", "engine")
 """What must be active for a host to be well."""
@@ -29,7 +29,8 @@ PARTS = ("hub", "proxy", "engine")
 def status(context: click.Context, options: RunOptions, *, as_json: bool) -> None:
     """Show whether all is well, and who is there.
 
-    The exit code is 0 if hub, proxy and container engine are active on all hosts, else 3.
+    The exit code is 0 if hub, proxy and container engine are active on all hosts, else 3; alerts do not
+    change it.
 
     \b
     Examples:
@@ -81,24 +82,70 @@ def ago(moment: str | None, now: dt.datetime | None = None) -> str:
 def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
     console.print(Text(f"{host}  {report['url']}", style="bold"))
     facts = Table.grid(padding=(0, 2))
-    state = Text()
     for part in PARTS:
         value = report["state"].get(part, "unknown")
-        state.append(f"{part} ").append(value, style="green" if value == "active" else "bold red").append("  ")
-    facts.add_row("State", state)
+        since = report.get("since", {}).get(part)
+        state = Text(f"{part} ").append(value, style="green" if value == "active" else "bold red")
+        if since:
+            state.append(f"  since {since[:16].replace('T', ' ')} UTC ({ago(since)})")
+        facts.add_row("State" if part == PARTS[0] else "", state)
     facts.add_row("Versions", Text(", ".join(f"{name} {value}" for name, value in report["versions"].items() if value)))
     for disk in report["disk"]:
         used = f"{disk['path']}  {size(disk['used_bytes'])} of {size(disk['size_bytes'])} ({disk['percent']} %)"
         facts.add_row("Disk", Text(used))
+    days = report.get("certificate_days")
+    if days is not None:
+        facts.add_row(
+            "Certificate",
+            Text(f"{days} days left" if days >= 0 else "has expired", style="" if days > 14 else "bold red"),
+        )
     facts.add_row("Users", "unknown" if report["users"] is None else str(report["users"]))
+    facts.add_row("Alerts", _alerts(report))
     console.print(facts)
+    _show_servers(console, report)
+    for failed in report.get("failed_starts", []):
+        first_line = failed["reason"].partition("\n")[0]
+        console.print(
+            Text(f"did not start {ago(failed['time'])}: {failed['user']} {failed['server']}  {first_line}", style="red")
+        )
 
+
+def _alerts(report: Mapping[str, Any]) -> Text:
+    alerts = report.get("alerts")
+    if alerts:
+        return Text("\n".join(f"{alert['summary']} ({ago(alert['since'])})" for alert in alerts), style="bold red")
+    if alerts is not None:
+        return Text("none")
+    off = report.get("monitoring", "off") == "off"
+    return Text("monitoring is off" if off else "unknown: monitoring does not answer", style="" if off else "bold red")
+
+
+def _show_servers(console: Console, report: Mapping[str, Any]) -> None:
     servers = report["running_servers"]
+    if report["users"] is None:
+        console.print("Who is on is unknown: the hub does not answer.")
+        return
     if not servers:
         console.print("No server is running.")
         return
-    table = Table("User", "Server", "Started", "Last activity", title=f"{len(servers)} running", title_justify="left")
+    table = Table(
+        *("User", "Server", "Started", "Last activity", "Memory", "Processors"),
+        title=f"{len(servers)} running",
+        title_justify="left",
+    )
     for server in servers:
-        name = server["server"] or "(default)"
-        table.add_row(Text(server["user"]), Text(name), ago(server["started"]), ago(server["last_activity"]))
+        table.add_row(
+            Text(server["user"]),
+            Text(server["server"] or "(default)"),
+            ago(server["started"]),
+            ago(server["last_activity"]),
+            _of(server.get("memory_bytes"), server.get("memory_limit_bytes"), size),
+            _of(server.get("cpu"), server.get("cpu_limit"), lambda count: f"{count:.2f}"),
+        )
     console.print(table)
+
+
+def _of(used: float | None, limit: float | None, write: Callable[[float], str]) -> str:
+    if used is None:
+        return "unknown"
+    return write(used) if limit is None else f"{write(used)} of {write(limit)}"

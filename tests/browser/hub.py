@@ -53,14 +53,28 @@ class Hub:
         listing = json.loads(self._berth("users", "list", "--json"))
         return {user["name"] for user in listing[self.host]}
 
-    def add_users(self, people: list[Person]) -> None:
+    def add_users(self, people: list[Person], *, admin: bool = False) -> None:
         """Make logins."""
         passwords = "".join(f"{person.password}\n" for person in people)
-        self._berth("users", "add", *(person.name for person in people), "--password-stdin", given=passwords)
+        rights = ["--admin"] if admin else []
+        self._berth("users", "add", *(person.name for person in people), *rights, "--password-stdin", given=passwords)
 
     def remove_users(self, names: set[str]) -> None:
         """Remove logins, servers and homes."""
         self._berth("users", "remove", *sorted(names), "--delete-home", "--yes")
+
+    def set_password(self, person: Person) -> None:
+        """Give somebody the password that `person` says."""
+        self._berth("users", "password", person.name, "--password-stdin", given=f"{person.password}\n")
+
+    def waiting(self) -> set[str]:
+        """Everybody who has signed up and waits for approval."""
+        listing = json.loads(self._berth("users", "list", "--waiting", "--json"))
+        return {one["name"] for one in listing[self.host]}
+
+    def set_signup(self, mode: str) -> None:
+        """Converge the hub with sign-up closed or by approval."""
+        self._berth("up", "--tags", "jupyterhub", "--extra-vars", f"jupyterhub_signup={mode}")
 
     def publish(self, folder: Path | None = None) -> None:
         """Publish a folder of notebooks to everybody; None publishes what the inventory names."""

@@ -25,7 +25,8 @@ def test_plain_http_is_sent_to_https(hub: HubClient) -> None:
 
 def test_headers(hub: HubClient) -> None:
     headers = hub.session.get(f"{hub.url}/hub/login", timeout=10).headers
-    assert headers["Strict-Transport-Security"].startswith("max-age=")
+    # With a CA of the host's own, a browser that insists on HTTPS would be locked out by the next CA.
+    assert "Strict-Transport-Security" not in headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "frame-ancestors" in headers["Content-Security-Policy"]
     assert "Server" not in headers

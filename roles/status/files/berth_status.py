@@ -1,8 +1,13 @@
 """Prints as JSON what goes on, on this host: services, versions, users, running servers, space. Run as root."""
 
+import datetime as dt
 import json
+import math
 import os
+import re
 import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -12,6 +17,11 @@ ETC = Path("/etc/berth")
 UNITS = {"hub": "berth-hub.service", "proxy": "berth-proxy.service", "engine": "docker.service"}
 PLACES = (Path("/srv/berth/homes"), Path("/var/lib/berth"), Path("/var/lib/docker"))
 TIMEOUT_SECONDS = 10
+CERTIFICATE = Path("/etc/berth/tls/hub.crt")
+FAILED_STARTS = Path("/var/lib/berth/hub/failed_starts.json")
+FAILED_STARTS_TOLD = 5
+CPU_SECONDS = 1.0
+"""Between two looks at how much processor time berths took."""
 
 
 def run(*command: str) -> str:
@@ -26,6 +36,123 @@ def run(*command: str) -> str:
 def states() -> dict[str, str]:
     """State of each service, in systemd's words."""
     return {name: run("systemctl", "is-active", unit) or "unknown" for name, unit in UNITS.items()}
+
+
+def since() -> dict[str, str | None]:
+    """Since when each service has been in its state, in ISO 8601; None if it never was in another."""
+    found: dict[str, str | None] = {}
+    for name, unit in UNITS.items():
+        moment = run("systemctl", "show", "--timestamp=unix", "--property=StateChangeTimestamp", "--value", unit)
+        found[name] = iso(float(moment[1:])) if moment.startswith("@") else None
+    return found
+
+
+def iso(moment: float) -> str:
+    """Seconds since 1970 in ISO 8601."""
+    return dt.datetime.fromtimestamp(moment, dt.UTC).isoformat()
+
+
+def get(url: str) -> str | None:
+    """What a service of the host's own answers; None if it does not."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=TIMEOUT_SECONDS) as answer:
+            content: str = answer.read().decode()
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+    return content
+
+
+Samples = dict[str, dict[str, float]]
+
+
+def samples(text: str) -> Samples:
+    """Values in Prometheus's text format: by metric, and by its only label's value or nothing."""
+    found: Samples = {}
+    for line in text.splitlines():
+        matched = re.fullmatch(r'(\w+)(?:\{\w+="((?:[^"\\]|\\.)*)"\})? (\S+)', line)
+        if matched:
+            found.setdefault(matched[1], {})[matched[2] or ""] = float(matched[3])
+    return found
+
+
+def uses(ports: dict[str, int]) -> tuple[Samples, dict[str, float]] | None:
+    """What the exporter tells, and processors in use by berth within a second; None if it does not answer."""
+    url = f"http://127.0.0.1:{ports['berths']}/metrics"
+    began = time.monotonic()
+    first = get(url)
+    if first is None:
+        return None
+    time.sleep(CPU_SECONDS)
+    second = get(url)
+    passed = time.monotonic() - began
+    if second is None:
+        return None
+    before, after = (samples(text).get("berth_cpu_seconds_total", {}) for text in (first, second))
+    return samples(second), {name: (after[name] - before[name]) / passed for name in after if name in before}
+
+
+def add_use(servers: list[dict[str, Any]], found: tuple[Samples, dict[str, float]] | None) -> None:
+    """Add what each server uses against its limits; None where it is not known."""
+    metrics, cpus = found or ({}, {})
+    for server in servers:
+        name = berth_name(server["user"], server["server"])
+        for key, metric in (
+            ("memory_bytes", "berth_memory_bytes"),
+            ("memory_limit_bytes", "berth_memory_limit_bytes"),
+            ("cpu_limit", "berth_cpu_limit"),
+            ("home_bytes", "berth_home_bytes"),
+        ):
+            server[key] = metrics.get(metric, {}).get(name)
+        server["cpu"] = cpus.get(name)
+
+
+def berth_name(user: str, server: str) -> str:
+    """A server's container without `berth-`."""
+    try:
+        from berth_names import directory_name  # noqa: PLC0415 (is on the host alone)
+    except ImportError:
+        name = user
+    else:
+        name = directory_name(user)
+    return f"{name}.{server}" if server else name
+
+
+def alerts(ports: dict[str, int]) -> list[dict[str, str]] | None:
+    """Alerts that fire; None if Prometheus does not answer."""
+    answer = get(f"http://127.0.0.1:{ports['prometheus']}/api/v1/alerts")
+    if answer is None:
+        return None
+    return [
+        {
+            "name": one["labels"]["alertname"],
+            "severity": one["labels"].get("severity", ""),
+            "summary": one["annotations"].get("summary", ""),
+            "since": one["activeAt"],
+        }
+        for one in json.loads(answer)["data"]["alerts"]
+        if one["state"] == "firing"
+    ]
+
+
+def certificate_days(found: tuple[Samples, dict[str, float]] | None) -> int | None:
+    """Days until the proxy's certificate expires: of the one that is served, or of the file that is there."""
+    served = (found[0] if found else {}).get("berth_certificate_expires_seconds", {}).get("")
+    if served is not None:
+        return math.floor((served - time.time()) / 86400)
+    end = run("openssl", "x509", "-noout", "-enddate", "-in", str(CERTIFICATE)).removeprefix("notAfter=")
+    if not end:
+        return None
+    moment = dt.datetime.strptime(end, "%b %d %H:%M:%S %Y %Z").replace(tzinfo=dt.UTC)
+    return math.floor((moment.timestamp() - time.time()) / 86400)
+
+
+def read_json(path: Path, otherwise: Any) -> Any:
+    """Content of a file; something else if it is not there or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return otherwise
 
 
 def python_version(venv: str, distribution: str) -> str:
@@ -113,19 +240,32 @@ def disk() -> list[dict[str, Any]]:
 def main() -> None:
     """Entry point."""
     settings = json.loads((ETC / "hub.json").read_text())
+    monitoring = read_json(ETC / "monitoring.json", None)
+    found = uses(monitoring["ports"]) if monitoring else None
+    firing = alerts(monitoring["ports"]) if monitoring else None
     users = ask_hub(settings)
+    servers = running(users or [])
+    add_use(servers, found)
     report: dict[str, Any] = {
         "url": settings["public_url"] + settings["base_url"],
         "state": states(),
+        "since": since(),
         "versions": versions(settings),
         "users": None if users is None else len(users),
-        "running_servers": running(users or []),
+        "running_servers": servers,
         "disk": disk(),
+        "certificate_days": certificate_days(found),
+        "failed_starts": read_json(FAILED_STARTS, [])[:FAILED_STARTS_TOLD],
+        "monitoring": "off" if not monitoring else "on" if None not in (found, firing) else "not answering",
+        "alerts": firing,
     }
     if users is None and report["state"]["hub"] == "active":
         report["state"]["hub"] = "not answering"
+    if not report["versions"]["docker"] and report["state"]["engine"] == "active":
+        report["state"]["engine"] = "not answering"
     print(json.dumps(report))
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, "/opt/berth/lib")
     main()

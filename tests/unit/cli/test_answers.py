@@ -62,6 +62,42 @@ def test_status_of_a_host_that_is_not_well(checkout: Checkout) -> None:
     assert "proxy failed" in result.stdout
 
 
+def test_status_tells_who_uses_how_much_and_what_is_wrong(checkout: Checkout) -> None:
+    report = status_report()
+    server = {"memory_bytes": 2**28, "memory_limit_bytes": 2**31, "cpu": 0.5, "cpu_limit": 2.0}
+    alert = {"name": "X", "severity": "critical", "summary": "The [disk] is full", "since": "2026-01-01T00:00:00Z"}
+    report |= {
+        "running_servers": [{"user": "anna", "server": "", "started": None, "last_activity": None, **server}],
+        "since": {"hub": "2026-01-01T10:20:30+00:00"},
+        "certificate_days": -1,
+        "monitoring": "on",
+        "alerts": [alert],
+        "failed_starts": [{"time": "2026-01-01T00:00:00Z", "user": "bob", "server": "", "reason": "no home\nmore"}],
+    }
+    checkout.write("playbooks/status.yml", REPORT.format(message=json.dumps(report)))
+    result = checkout.run("status")
+    assert result.returncode == 0, result.stderr
+    told = " ".join(result.stdout.split())
+    for said in (
+        "256.0",
+        "of 2.0",
+        "0.50",
+        "since 2026-01-01 10:20",
+        "has expired",
+        "The [disk] is full",
+        "bob no home",
+    ):
+        assert said in told
+    assert "more" not in told
+
+
+@pytest.mark.parametrize(("monitoring", "said"), [("off", "monitoring is off"), ("not answering", "does not answer")])
+def test_status_without_monitoring(checkout: Checkout, monitoring: str, said: str) -> None:
+    report = status_report() | {"monitoring": monitoring, "alerts": None}
+    checkout.write("playbooks/status.yml", REPORT.format(message=json.dumps(report)))
+    assert said in checkout.run("status").stdout
+
+
 def test_no_report_is_an_error_and_not_an_empty_answer(checkout: Checkout) -> None:
     checkout.write("playbooks/status.yml", "- hosts: nobody\n")
     result = checkout.run("status", "--json")

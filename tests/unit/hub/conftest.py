@@ -36,6 +36,18 @@ SETTINGS: dict[str, Any] = {
         "start_timeout_seconds": 60,
     },
     "accounts": {"admins": ["admin"], "password_length_min": 8, "failed_logins_max": 3, "lockout_seconds": 600},
+    "authentication": {
+        "way": {"method": "native"},
+        "allow_all": False,
+        "allowed_users": [],
+        "allowed_groups": [],
+        "admin_groups": [],
+        "failures_per_address": 50,
+        "failures_seconds": 600,
+        "session_days": 14,
+        "trusted_fronts": [],
+        "proxies": {},
+    },
     "people": {"signup": "closed", "signup_waiting_max": 100},
     "idle": {"after_seconds": 3600, "check_every_seconds": 60},
 }

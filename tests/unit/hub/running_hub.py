@@ -107,8 +107,11 @@ class Hub:
 class Running:
     """Starts both, and ends both."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, secrets: dict[str, str] | None = None, **changes: Any) -> None:
+        """Args: secrets: more of them, by name; changes: of the settings, as in `conftest.changed`."""
         self._base = base
+        self._secrets = secrets or {}
+        self._changes = changes
         self._traefik = Traefik(base / "proxy")
         self._process: subprocess.Popen[bytes] | None = None
         self._hub_url = f"http://127.0.0.1:{free_ports(1)[0]}"
@@ -121,6 +124,7 @@ class Running:
             "operator_token": OPERATOR_TOKEN,
             "traefik_password": PASSWORD,
             "admin_password": ADMIN_PASSWORD,
+            **self._secrets,
         }.items():
             (base / name).write_text(secret + "\n")
         settings = write_settings(
@@ -133,6 +137,7 @@ class Running:
             traefik_api_url=self._traefik.api_url,
             accounts__failed_logins_max=FAILED_LOGINS_MAX,
             idle__after_seconds=0,
+            **self._changes,
             **changes,
         )
         server = base / "server.py"

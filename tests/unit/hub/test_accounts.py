@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -90,6 +91,67 @@ def test_admin_rights_are_given_and_taken(hub: Hub, alice: str) -> None:
     found = hub.user(alice)
     assert found is not None
     assert found["admin"] is False
+
+
+def test_groups_are_made_added_to_and_left(hub: Hub, alice: str) -> None:
+    def groups() -> list[str]:
+        found = hub.user(alice)
+        assert found is not None
+        return list(found["groups"])
+
+    assert hub.users({"name": alice, "groups": ["students", "größen.1"]})["changed"] == [alice]
+    assert hub.users({"name": alice, "groups": ["students"]})["changed"] == []
+    assert groups() == ["größen.1", "students"]
+    done = hub.users({"name": alice, "groups": ["lab"], "groups_absent": ["students", "nobody-knows"]})
+    assert done["changed"] == [alice]
+    assert groups() == ["größen.1", "lab"]
+    assert done["groups"] == ["größen.1", "lab", "students"]
+    assert hub.api("GET", "groups/lab", token=None).status_code == 403
+    for bad in ("", "a b", "a;b", "a/b", "-a", "x" * 101):
+        assert f"{bad!r} is not a group" in hub.refused({"name": alice, "groups": [bad]})
+    assert groups() == ["größen.1", "lab"]
+
+
+def test_a_dry_run_tells_and_changes_nothing(hub: Hub, alice: str) -> None:
+    wanted: list[dict[str, Any]] = [
+        {"name": "bob", "password": GOOD, "groups": ["dry"]},
+        {"name": alice, "groups": ["dry"], "password": OTHER, "update_password": "always"},
+    ]
+    answer = hub.api("POST", "berth/users", json={"users": wanted, "check": True}).json()
+    assert (answer["created"], answer["changed"], answer["passwords_set"]) == (["bob"], ["bob", alice], ["bob", alice])
+    assert "dry" not in answer["groups"]
+    assert hub.user("bob") is None
+    assert hub.log_in(alice, GOOD) is not None
+    gone = hub.api("POST", "berth/users", json={"users": [{"name": alice, "state": "absent"}], "check": True}).json()
+    assert gone["removed"] == [alice]
+    assert hub.user(alice) is not None
+
+
+def test_an_entry_is_called_as_the_file_has_it(hub: Hub) -> None:
+    first = {"name": "bob", "password": GOOD, "where": "class.csv line 2"}
+    second = {"name": "BOB", "password": GOOD, "where": "class.csv line 3"}
+    assert hub.refused(first, second) == "class.csv line 3: 'bob' is there twice, see class.csv line 2"
+
+
+def test_a_lock_out_is_told_and_ended(hub: Hub, alice: str) -> None:
+    assert hub.users({"name": alice, "unlock": True})["unlocked"] == []
+    for _ in range(FAILED_LOGINS_MAX):
+        hub.log_in(alice, "wrong password")
+    found = hub.user(alice)
+    assert found is not None
+    seconds = (datetime.fromisoformat(found["locked_until"]) - datetime.now(UTC)).total_seconds()
+    assert 0 < seconds <= 600
+    assert hub.users({"name": alice, "unlock": True})["unlocked"] == [alice]
+    assert hub.log_in(alice, GOOD) is not None
+
+
+def test_a_new_password_by_the_operator_ends_sessions_and_tokens(hub: Hub, alice: str) -> None:
+    session = hub.log_in(alice, GOOD)
+    assert session is not None
+    token = hub.api("POST", f"users/{alice}/tokens", json={}).json()["token"]
+    hub.users({"name": alice, "password": OTHER, "update_password": "always"})
+    assert session.get(f"{hub.url}/hub/home", timeout=30, allow_redirects=False).status_code == 302
+    assert hub.api("GET", "user", token=token).status_code == 403
 
 
 def test_nothing_said_about_admin_changes_nothing(hub: Hub, alice: str) -> None:

@@ -65,7 +65,7 @@ def test_every_answer_takes_one_comparison(
     ("ago", "admitted"),
     [
         (timedelta(seconds=1), False),
-        (timedelta(seconds=599), False),
+        (timedelta(seconds=540), False),
         (timedelta(seconds=601), True),
         (timedelta(days=1, seconds=60), True),
         (timedelta(days=30, seconds=1), True),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from berth_hub.auth import BerthAuthenticator
+from berth_hub.authenticators.guarded import Guarded
+from berth_hub.authenticators.password import Native
 from berth_hub.config import configure
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import load
@@ -24,6 +26,7 @@ CLASSES: dict[str, Any] = {
     "JupyterHub": JupyterHub,
     "Authenticator": Authenticator,
     "BerthAuthenticator": BerthAuthenticator,
+    "Guarded": Guarded,
     "BerthProxy": BerthProxy,
     "BerthSpawner": BerthSpawner,
 }
@@ -112,7 +115,7 @@ def test_secrets_come_from_their_files(c: Config, tmp_path: Path) -> None:
 
 
 def test_accounts_are_made_by_admins_only_and_guessing_is_limited(c: Config) -> None:
-    assert c.JupyterHub.authenticator_class is BerthAuthenticator
+    assert c.JupyterHub.authenticator_class is Native
     settings = c.BerthAuthenticator
     assert (settings.enable_signup, settings.open_signup) == (False, False)
     assert (settings.minimum_password_length, settings.check_common_password) == (8, True)

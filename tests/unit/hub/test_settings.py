@@ -197,7 +197,7 @@ def test_what_the_templates_hand_over_is_what_is_expected() -> None:
     variables = Path(__file__).resolve().parents[3] / "roles" / "jupyterhub" / "vars" / "main.yml"
     rendered = yaml.safe_load(variables.read_text())["__jupyterhub_settings"]
     assert set(rendered) == set(berth_hub.settings.Settings.model_fields)
-    for part in ("berth", "accounts", "idle"):
+    for part in ("berth", "accounts", "authentication", "idle", "options"):
         model = berth_hub.settings.Settings.model_fields[part].annotation
         assert model is not None
         required = {name for name, field in model.model_fields.items() if field.is_required()}

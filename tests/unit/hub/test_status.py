@@ -61,3 +61,37 @@ def test_a_command_that_is_not_there_or_fails_says_nothing(status: Any, monkeypa
     assert status.run("false") == ""
     monkeypatch.setattr(status, "TIMEOUT_SECONDS", 0.1)
     assert status.run("sleep", "5") == ""
+
+
+TEXT = """# HELP berth_memory_bytes x
+berth_memory_bytes{berth="alice"} 100
+berth_memory_limit_bytes{berth="alice"} 200
+berth_cpu_seconds_total{berth="alice"} 4.5
+berth_certificate_expires_seconds 0.0
+"""
+
+
+def test_each_server_with_what_it_uses(status: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([TEXT, TEXT.replace("4.5", "6.5")])
+    monkeypatch.setattr(status, "get", lambda _: next(answers))
+    monkeypatch.setattr(status, "CPU_SECONDS", 0.2)
+    found = status.uses({"berths": 1})
+    servers: list[dict[str, Any]] = [{"user": "alice", "server": ""}, {"user": "bob", "server": ""}]
+    status.add_use(servers, found)
+    assert (servers[0]["memory_bytes"], servers[0]["memory_limit_bytes"]) == (100, 200)
+    assert servers[0]["cpu"] > 0
+    assert servers[0]["cpu_limit"] is None
+    assert servers[1]["memory_bytes"] is None
+    assert status.certificate_days(found) < 0
+
+
+def test_nobody_who_answers_is_no_failure(status: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ports = {"berths": 9, "prometheus": 9}
+    assert status.uses(ports) is None
+    assert status.alerts(ports) is None
+    servers: list[dict[str, Any]] = [{"user": "alice", "server": ""}]
+    status.add_use(servers, None)
+    assert servers[0]["memory_bytes"] is None
+    monkeypatch.setattr(status, "CERTIFICATE", tmp_path / "none.crt")
+    assert status.certificate_days(None) is None
+    assert status.read_json(tmp_path / "none.json", []) == []

@@ -9,7 +9,7 @@ import pytest
 from berth_hub.throttle import Throttle, source_address, too_many
 from tornado.httputil import HTTPHeaders
 
-HOST = "172.30.0.1"
+HOST = "127.0.0.1"
 
 
 class Clock:
@@ -70,11 +70,11 @@ def test_the_answer_tells_when_to_try_again() -> None:
     assert error.headers == {"Retry-After": "90"}  # type: ignore[attr-defined]
 
 
-def request(peer: str, forwarded: list[str], own: str = HOST) -> Any:
+def request(peer: str, forwarded: list[str]) -> Any:
     headers = HTTPHeaders()
     for value in forwarded:
         headers.add("X-Forwarded-For", value)
-    socket = SimpleNamespace(getpeername=lambda: (peer, 1234), getsockname=lambda: (own, 8081))
+    socket = SimpleNamespace(getpeername=lambda: (peer, 1234))
     return SimpleNamespace(headers=headers, connection=SimpleNamespace(stream=SimpleNamespace(socket=socket)))
 
 
@@ -82,7 +82,8 @@ def request(peer: str, forwarded: list[str], own: str = HOST) -> Any:
     ("peer", "forwarded", "fronts", "source"),
     [
         (HOST, ["203.0.113.5"], [], "203.0.113.5"),
-        ("127.0.0.1", ["203.0.113.5"], [], "203.0.113.5"),
+        ("127.0.0.2", ["203.0.113.5"], [], "203.0.113.5"),
+        ("::1", ["203.0.113.5"], [], "203.0.113.5"),
         # A client's own header stands before what the proxy appends.
         (HOST, ["1.1.1.1, 203.0.113.5"], [], "203.0.113.5"),
         (HOST, ["1.1.1.1", "203.0.113.5"], [], "203.0.113.5"),
@@ -92,7 +93,8 @@ def request(peer: str, forwarded: list[str], own: str = HOST) -> Any:
         (HOST, ["203.0.113.5, 10.0.0.9"], ["10.0.1.0/24"], "10.0.0.9"),
         (HOST, ["nonsense, 10.0.0.9"], ["10.0.0.9"], "10.0.0.9"),
         # A berth, which is not believed.
-        ("172.30.0.7", ["203.0.113.5"], [], "172.30.0.7"),
+        ("203.0.113.77", ["203.0.113.5"], [], "203.0.113.77"),
+        ("", ["203.0.113.5"], [], ""),
         (HOST, [], [], HOST),
         (HOST, ["2001:db8:1:2:3:4:5:6"], [], "2001:db8:1:2::/64"),
         (HOST, ["2001:db8:1:2:ffff::1"], [], "2001:db8:1:2::/64"),

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from berth_hub import secrets
-from berth_hub.auth import BerthAuthenticator
+from berth_hub import authenticators, secrets
 from berth_hub.monitoring import page
+from berth_hub.options import configure_options
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import Settings
 from berth_hub.spawner import BerthSpawner
@@ -34,10 +34,12 @@ def configure(c: Any, settings: Settings) -> None:
     _hub(c, settings)
     _proxy(c, settings)
     _accounts(c, settings)
+    authenticators.configure(c, settings)
     _people(c, settings)
     _berths(c, settings)
     _services(c, settings)
     _monitoring(c, settings)
+    configure_options(c, settings)
 
 
 def _secret(settings: Settings, name: str) -> str:
@@ -73,9 +75,6 @@ def _proxy(c: Any, settings: Settings) -> None:
 
 def _accounts(c: Any, settings: Settings) -> None:
     accounts = settings.accounts
-    c.JupyterHub.authenticator_class = BerthAuthenticator
-    # Whoever has an account: only an admin makes one.
-    c.Authenticator.allow_all = True
     c.Authenticator.admin_users = set(accounts.admins)
     c.Authenticator.delete_invalid_users = False
     c.BerthAuthenticator.enable_signup = False
@@ -93,7 +92,8 @@ def _people(c: Any, settings: Settings) -> None:
     c.BerthAuthenticator.signup_waiting_max = settings.people.signup_waiting_max
     c.BerthSpawner.extra_create_kwargs = labels
     # Shows the links to the pages that come with accounts of the hub's own.
-    c.JupyterHub.template_vars = {**c.JupyterHub.get("template_vars", {}), "people_pages": True}
+    own_accounts = settings.authentication.way.method == "native"
+    c.JupyterHub.template_vars = {**c.JupyterHub.get("template_vars", {}), "people_pages": own_accounts}
 
 
 def _berths(c: Any, settings: Settings) -> None:
@@ -110,7 +110,11 @@ def _berths(c: Any, settings: Settings) -> None:
     c.BerthSpawner.home_in_berth = str(berth.home)
     c.BerthSpawner.default_url = berth.default_url
     c.BerthSpawner.notebook_dir = str(berth.home)
-    c.BerthSpawner.environment = {**berth.environment, "BERTH_NOTEBOOKS": str(berth.home / berth.notebooks_folder)}
+    c.BerthSpawner.environment = {
+        **berth.environment,
+        "BERTH_NOTEBOOKS": str(berth.home / berth.notebooks_folder),
+        **_activity(settings),
+    }
     # For how long a server takes the hub's word on who is logged in; JupyterHub's own five minutes outlast a log-out.
     c.BerthSpawner.args = ["--HubOAuth.cache_max_age=20"]
     c.BerthSpawner.start_timeout = berth.start_timeout_seconds
@@ -125,6 +129,15 @@ def _berths(c: Any, settings: Settings) -> None:
         # Reaps what kernels and terminals leave behind.
         "init": True,
     }
+
+
+def _activity(settings: Settings) -> dict[str, str]:
+    """How often servers tell the hub of their user's activity, where JupyterHub's five minutes are too seldom.
+
+    What is told late looks idle: a server that is used must be heard several times before its time is over.
+    """
+    seconds = settings.idle.after_seconds // 4
+    return {"JUPYTERHUB_ACTIVITY_INTERVAL": str(max(seconds, 1))} if 0 < settings.idle.after_seconds < 1200 else {}
 
 
 def _services(c: Any, settings: Settings) -> None:

@@ -23,6 +23,11 @@ METRICS_TOKEN = "metrics_token"
 TRAEFIK_PASSWORD = "traefik_password"
 TRAEFIK_USERS = "traefik_users"
 TRAEFIK_USER = "berth"
+# Not made here: the site has them from elsewhere.
+CLIENT_SECRET = "oauth_client_secret"
+LDAP_SEARCH_PASSWORD = "ldap_search_password"
+SHARED_PASSWORD = "shared_password"
+SHARED_ADMIN_PASSWORD = "shared_admin_password"
 
 _READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
 """No letters or digits that look like another: the admin's first password is typed by a person."""

@@ -6,6 +6,7 @@ from typing import Any
 from jupyterhub import orm
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.orm import Base
+from nativeauthenticator.orm import UserInfo
 from sqlalchemy import Column, DateTime, Integer, LargeBinary, Unicode
 from tornado import web
 
@@ -80,7 +81,9 @@ def check_approval(handler: Any, name: str) -> None:
     Raises:
         ValueError: says why.
     """
-    if handler.authenticator.get_user(name) is not None or handler.find_user(name) is not None:
+    if not accounts.keeps_passwords(handler.authenticator):
+        raise ValueError("sign-up has passwords of the hub's own, which this jupyterhub_auth does not")
+    if UserInfo.find(handler.db, name) is not None or handler.find_user(name) is not None:
         raise ValueError(f"{name!r} has an account already: refuse the request")
 
 

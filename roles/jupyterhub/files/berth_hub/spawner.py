@@ -3,11 +3,13 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from berth_names import directory_name
-from traitlets import Unicode, default
+from traitlets import Dict, Integer, Unicode, default
 
+from berth_hub.allotment import Allotment, device_requests
 from berth_hub.homes import ensure_home
 from berth_hub.monitoring.failures import recorded
 from berth_hub.traces import TracedSpawner
@@ -34,7 +36,38 @@ class BerthSpawner(TracedSpawner):
     home_in_berth = Unicode("/home/jovyan", config=True, help="Where the home is mounted.")
     shared_in_berth = Unicode("/opt/berth/shared", config=True, help="Where the shared directory is mounted.")
 
+    gpus = Integer(0, config=True, help="GPUs of every berth; -1 is all.")
+    last_profile = Unicode(help="Profile that was chosen last; empty for none.")
+    folders = Dict(help="Shared folders to write to: path on the host to path in the berth.")
+    read_only_folders = Dict(help="Shared folders to read.")
+
     _executor = ThreadPoolExecutor(ENGINE_THREADS, thread_name_prefix="engine")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Keep what the configuration gives every berth: profiles and groups change it from start to start."""
+        super().__init__(*args, **kwargs)
+        host: dict[str, Any] = self.extra_host_config
+        self.of_all = Allotment(
+            image=self.image,
+            memory=self.mem_limit,
+            cpus=self.cpu_limit,
+            pids=host.get("pids_limit"),
+            gpus=self.gpus,
+            environment=dict(self.environment),
+        )
+        self.last_profile = str(self.user_options.get("profile", ""))
+
+    def take(self, given: Allotment) -> None:
+        """Have the next start give the berth that."""
+        self.image = given.image
+        self.mem_limit = given.memory
+        self.cpu_limit = given.cpus
+        self.environment = given.environment
+        host: dict[str, Any] = self.extra_host_config
+        kept = {name: value for name, value in host.items() if name != "device_requests"}
+        limits = {"pids_limit": given.pids, "memswap_limit": given.memory}
+        gpus = {"device_requests": device_requests(given.gpus)} if given.gpus else {}
+        self.set_trait("extra_host_config", {**kept, **limits, **gpus})
 
     @default("object_name")
     def _object_name_default(self) -> str:
@@ -51,8 +84,8 @@ class BerthSpawner(TracedSpawner):
                 last lines.
         """
         home = await ensure_home(Path(self.homes_socket), self.user.name)
-        self.volumes = {str(home): self.home_in_berth}
-        self.read_only_volumes = {self.shared_directory: self.shared_in_berth}
+        self.volumes = {str(home): self.home_in_berth, **self.folders}
+        self.read_only_volumes = {self.shared_directory: self.shared_in_berth, **self.read_only_folders}
         self.cmd = [f"{self.shared_in_berth}/start", "jupyterhub-singleuser"]
         address, port = await super().start()
         await self._wait_until_ready(address, port)

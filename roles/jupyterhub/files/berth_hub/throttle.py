@@ -2,6 +2,7 @@
 
 import ipaddress
 import math
+import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -100,9 +101,8 @@ def source_address(request: Any, fronts: Iterable[str] = ()) -> str:
         request: tornado's request.
         fronts: addresses and networks of the site's own proxies before Berth's, whose word is taken.
     """
-    peer, own = _ends(request)
-    address = peer
-    if peer == own or (_parsed(peer) or ipaddress.ip_address("0.0.0.0")).is_loopback:  # noqa: S104 (nothing is bound)
+    address = _peer(request)
+    if _is_of_this_host(address):
         networks = [ipaddress.ip_network(front, strict=False) for front in fronts]
         hops = ",".join(request.headers.get_list("X-Forwarded-For")).split(",")
         # Each proxy appends whom it was asked by: the last that is none of ours is the client.
@@ -119,15 +119,28 @@ def source_address(request: Any, fronts: Iterable[str] = ()) -> str:
     return address
 
 
-def _ends(request: Any) -> tuple[str, str]:
+def _peer(request: Any) -> str:
     # Not `remote_ip`, which tornado has set from the headers already.
-    socket = request.connection.stream.socket
-    if socket is None:  # the client has hung up
-        return "", "?"
+    connection = request.connection.stream.socket
     try:
-        return str(socket.getpeername()[0]), str(socket.getsockname()[0])
+        return str(connection.getpeername()[0]) if connection is not None else ""
+    except OSError:  # the client has hung up
+        return ""
+
+
+def _is_of_this_host(address: str) -> bool:
+    # Any address of the host, not only the one that the hub listens at: the engine's masquerading gives the proxy's
+    # connections another one. An address can be bound exactly if it is one's own.
+    parsed = _parsed(address)
+    if parsed is None:
+        return False
+    family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as trial:
+            trial.bind((str(parsed), 0))
     except OSError:
-        return "", "?"
+        return False
+    return True
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

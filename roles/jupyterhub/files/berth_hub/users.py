@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.scopes import needs_scope
+from nativeauthenticator.orm import UserInfo
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tornado import web
 
@@ -46,6 +48,15 @@ class Request(BaseModel):
     check: bool = False
 
 
+@dataclass(frozen=True)
+class Known:
+    """Who is there right now, by name: asked for at once, since hundreds of questions would keep others waiting."""
+
+    users: frozenset[str]
+    with_password: frozenset[str]
+    waiting: frozenset[str]
+
+
 class UsersHandler(APIHandler):
     """All or nothing: everything is checked before anything is changed, and one request is done after the other."""
 
@@ -58,10 +69,11 @@ class UsersHandler(APIHandler):
         done: dict[str, list[str]] = {
             key: [] for key in ("created", "removed", "approved", "refused", "unlocked", "passwords_set", "changed")
         }
+        self._check(request.users)
+        hashes = await self._hashes(request)
+        # Not while passwords are hashed: that takes a while, and nobody else need wait for it.
         async with self._one_at_a_time:
-            self._check(request.users)
-            hashes = await self._hashes(request)
-            # While passwords were hashed the hub went on: somebody may have come or gone.
+            # Meanwhile somebody may have come or gone.
             self._check(request.users)
             if not request.check:
                 await self._stop_all(request.users)
@@ -91,6 +103,7 @@ class UsersHandler(APIHandler):
             raise web.HTTPError(400, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
 
     def _check(self, wanted: list[Wanted]) -> None:
+        known = self._known()
         seen: dict[str, str] = {}
         for number, entry in enumerate(wanted, start=1):
             where = entry.where or f"user {number} ({entry.name})"
@@ -99,28 +112,28 @@ class UsersHandler(APIHandler):
                 if entry.name in seen:
                     raise ValueError(f"{entry.name!r} is there twice, see {seen[entry.name]}")
                 seen[entry.name] = where
-                self._check_one(entry)
+                self._check_one(entry, known)
             except ValueError as error:
                 raise web.HTTPError(400, f"{where}: {error}") from None
 
-    def _check_one(self, entry: Wanted) -> None:
-        self._check_password(entry)
+    def _check_one(self, entry: Wanted, known: Known) -> None:
+        self._check_password(entry, known)
         self._check_groups(entry)
         if entry.state == "absent" and entry.name in self.authenticator.admin_users:
             raise ValueError(f"{entry.name!r} is in jupyterhub_admins: take it out there first")
-        if entry.state in ("approved", "refused") and signup.find(self.db, entry.name) is None:
+        if entry.state in ("approved", "refused") and entry.name not in known.waiting:
             raise ValueError(f"{entry.name!r} does not wait for approval")
         if entry.state == "approved":
             signup.check_approval(self, entry.name)
 
-    def _check_password(self, entry: Wanted) -> None:
+    def _check_password(self, entry: Wanted, known: Known) -> None:
         if not accounts.keeps_passwords(self.authenticator):
             if entry.generated:
                 entry.password = None
             if entry.password is not None:
                 raise ValueError("passwords are not the hub's business with this jupyterhub_auth: leave it out")
             return
-        if entry.state == "present" and entry.password is None and self.find_user(entry.name) is None:
+        if entry.state == "present" and entry.password is None and entry.name not in known.users:
             raise ValueError(f"{entry.name!r} is new and needs a password")
         if entry.password is not None:
             self.authenticator.check_password(entry.password)
@@ -133,12 +146,22 @@ class UsersHandler(APIHandler):
 
     async def _hashes(self, request: Request) -> dict[str, bytes]:
         """What is kept of the passwords that are going to be set, by name."""
-        to_set = {}
-        if not request.check:
-            for entry in request.users:
-                if entry.state == "present" and entry.password is not None and self._sets_password(entry):
-                    to_set[entry.name] = entry.password
+        with_password = self._known().with_password
+        to_set = {
+            entry.name: entry.password
+            for entry in request.users
+            if entry.state == "present"
+            and entry.password is not None
+            and (entry.update_password == "always" or entry.name not in with_password)
+            and not request.check
+        }
         return dict(zip(to_set, await hash_all(to_set.values()), strict=True))
+
+    def _known(self) -> Known:
+        def names(column: Any) -> frozenset[str]:
+            return frozenset(name for (name,) in self.db.query(column))
+
+        return Known(names(orm.User.name), names(UserInfo.username), names(signup.SignUp.name))
 
     def _sets_password(self, entry: Wanted) -> bool:
         if entry.password is None:

@@ -8,12 +8,25 @@ from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from berth_hub.settings.accounts import Accounts
+from berth_hub.settings.authentication import Authentication
 from berth_hub.settings.berths import Berth, Idle
 from berth_hub.settings.monitoring import Monitoring
+from berth_hub.settings.options import Options
 from berth_hub.settings.people import People
 from berth_hub.settings.values import PathPrefix, Strict
 
-__all__ = ["Accounts", "Berth", "Idle", "Monitoring", "People", "Settings", "load", "mistakes"]
+__all__ = [
+    "Accounts",
+    "Authentication",
+    "Berth",
+    "Idle",
+    "Monitoring",
+    "Options",
+    "People",
+    "Settings",
+    "load",
+    "mistakes",
+]
 
 
 class Settings(Strict):
@@ -30,8 +43,10 @@ class Settings(Strict):
     traefik_api_url: str = Field(pattern=r"^http://[^/]+$")
     berth: Berth
     accounts: Accounts
+    authentication: Authentication
     people: People
     idle: Idle
+    options: Options = Field(default_factory=Options)
     monitoring: Monitoring = Field(default_factory=Monitoring)
 
 

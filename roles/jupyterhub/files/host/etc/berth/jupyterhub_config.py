@@ -1,11 +1,15 @@
 """JupyterHub's configuration. Managed by Berth.
 
-The site's values are in hub.json beside it, their meaning in berth_hub/config.py.
+The site's values are in hub.json beside it, their meaning in berth_hub/config.py; fragments of its own in
+jupyterhub_config.d.
 """
 
 from pathlib import Path
 
 from berth_hub.config import configure
+from berth_hub.fragments import load_fragments
 from berth_hub.settings import load
 
-configure(get_config(), load(Path("/etc/berth/hub.json")))  # type: ignore[name-defined] # noqa: F821 (JupyterHub defines it)
+c = get_config()  # type: ignore[name-defined] # noqa: F821 (JupyterHub defines it)
+configure(c, load(Path("/etc/berth/hub.json")))
+load_fragments(c, Path("/etc/berth/jupyterhub_config.d"))

@@ -1,0 +1,364 @@
+"""What users, the operator and the engine see of the options that vars/main.yml sets."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+from conftest import PASSWORD
+from converging import converge, refusal
+from hub_client import HubClient, wait_until
+from testinfra.host import Host
+
+InBerth = Callable[[str, str], Any]
+SCENARIO = Path(__file__).resolve().parents[1]
+GIB = 1024**3
+GROUPS = {"students": ["alice", "carol"], "staff": ["alice"]}
+NAMES = ("alice", "bob", "carol")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def members(hub: HubClient) -> Iterator[None]:
+    """Alice is student and staff, Carol a student, Bob in no group."""
+    hub.add_users(*({"name": name, "password": PASSWORD} for name in NAMES))
+    for group, names in GROUPS.items():
+        as_admin(hub, "POST", f"/groups/{group}", allowed=(requests.codes.conflict,))
+        as_admin(hub, "POST", f"/groups/{group}/users", json={"users": names})
+    yield
+    for name in NAMES:
+        hub.stop(name)
+
+
+@pytest.fixture(scope="session")
+def browser(hub: HubClient) -> Callable[[str], requests.Session]:
+    """A browser in which somebody is logged in."""
+    known: dict[str, requests.Session] = {}
+
+    def log_in(name: str, password: str = PASSWORD) -> requests.Session:
+        if name not in known:
+            session = known[name] = requests.Session()
+            session.trust_env, session.verify = False, hub.ca
+            session.get(f"{hub.url}/hub/login", timeout=30)
+            form = {"username": name, "password": password, "_xsrf": session.cookies.get("_xsrf", path="/hub/") or ""}
+            answer = session.post(f"{hub.url}/hub/login?next=/hub/token", data=form, timeout=30)
+            assert answer.ok, answer.text
+        return known[name]
+
+    return log_in
+
+
+def as_admin(hub: HubClient, method: str, path: str, allowed: tuple[int, ...] = (), **more: Any) -> requests.Response:
+    """Ask the hub's API as its admin, who may manage groups."""
+    headers = {"Authorization": f"token {hub.token('admin')}"}
+    answer = hub.session.request(method, f"{hub.url}/hub/api{path}", headers=headers, timeout=60, **more)
+    assert answer.ok or answer.status_code in allowed, answer.text
+    return answer
+
+
+def request_start(
+    hub: HubClient, user: str, options: dict[str, Any] | None = None, server: str = ""
+) -> requests.Response:
+    """Ask for a server to start, as that user does by the API."""
+    path = f"/users/{user}/servers/{server}" if server else f"/users/{user}/server"
+    headers = {"Authorization": f"token {hub.token(user)}"}
+    return hub.session.post(f"{hub.url}/hub/api{path}", headers=headers, json=options, timeout=150)
+
+
+def start(hub: HubClient, user: str, options: dict[str, Any] | None = None) -> None:
+    """Start a server anew."""
+    hub.stop(user)
+    answer = request_start(hub, user, options)
+    assert answer.ok, answer.text
+    wait_until(lambda: (hub.server(user) or {}).get("ready"), 120)
+
+
+def inspected(host: Host, container: str) -> dict[str, Any]:
+    """What the engine says of a container."""
+    found: dict[str, Any] = json.loads(host.check_output("docker inspect %s", container))[0]
+    return found
+
+
+def environment(container: dict[str, Any]) -> dict[str, str]:
+    """Its environment."""
+    return dict(line.split("=", 1) for line in container["Config"]["Env"])
+
+
+def offered(page: str) -> list[str]:
+    """Profiles on the page on which they are chosen, the chosen one with a star."""
+    radios = re.findall(r'<input[^>]*name="profile"[^>]*>', page)
+    return [
+        re.search(r'value="([^"]*)"', radio)[1] + ("*" if " checked" in radio else "")  # type: ignore[index]
+        for radio in radios
+    ]
+
+
+class TestProfiles:
+    """Kinds of berths to choose from."""
+
+    def test_everybody_is_offered_what_their_groups_may_have(self, hub: HubClient, browser: Any) -> None:
+        page = browser("bob").get(f"{hub.url}/hub/spawn", timeout=30).text
+        assert offered(page) == ["small", "usual*"]
+        assert "For &lt;reading&gt;." in page
+        assert "0.25 GB memory, 1.5 processors" in page
+        assert offered(browser("alice").get(f"{hub.url}/hub/spawn", timeout=30).text) == ["small", "usual*", "large"]
+
+    @pytest.mark.parametrize(
+        ("options", "reason"),
+        [
+            ({"profile": "huge"}, 'there is no profile "huge" for you; yours are: small, usual'),
+            ({"profile": "large"}, 'there is no profile "large" for you; yours are: small, usual'),
+            ({"profile": ["large"]}, "yours are: small, usual"),
+            ({"image": "debian"}, 'there is no option "image" for a server'),
+        ],
+    )
+    def test_anything_else_is_refused_by_the_server(
+        self, hub: HubClient, host: Host, options: dict[str, Any], reason: str
+    ) -> None:
+        hub.stop("bob")
+        answer = request_start(hub, "bob", options)
+        assert answer.status_code == requests.codes.bad_request
+        assert reason in answer.json()["message"]
+        assert host.run("docker inspect berth-bob").failed
+
+    def test_the_page_refuses_it_too(self, hub: HubClient, browser: Any) -> None:
+        session = browser("bob")
+        hub.stop("bob")
+        page = session.get(f"{hub.url}/hub/spawn", timeout=30).text
+        action = re.search(r'id="spawn_form"\s+action="([^"]+)"', page)[1].replace("&amp;", "&")  # type: ignore[index]
+        answer = session.post(f"{hub.url}{action}", data={"profile": "large"}, timeout=60)
+        assert answer.status_code == requests.codes.bad_request
+        assert "yours are: small, usual" in answer.text
+        assert hub.server("bob") is None
+
+    def test_limits_come_from_profile_groups_and_site(self, hub: HubClient, host: Host) -> None:
+        start(hub, "alice", {"profile": "large"})
+        found = inspected(host, "berth-alice")
+        limits = found["HostConfig"]
+        assert limits["Memory"] == limits["MemorySwap"] == 3 * GIB, "the profile's"
+        assert limits["CpuQuota"] == limits["CpuPeriod"] // 2, "of students, who alone have a limit"
+        assert limits["PidsLimit"] == 600, "of staff"
+        assert limits["CapDrop"] == ["ALL"]
+        assert environment(found)["COURSE"] == "physics"
+        assert "KIND" not in environment(found)
+        assert environment(found)["MEM_LIMIT"] == str(3 * GIB)
+
+    def test_what_was_chosen_last_is_chosen_again(self, hub: HubClient, host: Host, browser: Any) -> None:
+        start(hub, "alice", {"profile": "large"})
+        hub.stop("alice")
+        page = browser("alice").get(f"{hub.url}/hub/spawn", timeout=30).text
+        assert offered(page) == ["small", "usual", "large*"]
+        start(hub, "alice")
+        assert inspected(host, "berth-alice")["HostConfig"]["Memory"] == 3 * GIB
+
+    def test_whoever_leaves_the_group_gets_the_default_again(self, hub: HubClient, host: Host) -> None:
+        start(hub, "alice", {"profile": "large"})
+        as_admin(hub, "DELETE", "/groups/staff/users", json={"users": ["alice"]})
+        try:
+            start(hub, "alice")
+            found = inspected(host, "berth-alice")
+            assert found["HostConfig"]["Memory"] == GIB // 2, "of students"
+            assert found["HostConfig"]["PidsLimit"] == 512, "of all"
+            assert environment(found)["KIND"] == "usual"
+        finally:
+            as_admin(hub, "POST", "/groups/staff/users", json={"users": ["alice"]})
+        start(hub, "alice", {"profile": "usual"})
+        assert inspected(host, "berth-alice")["HostConfig"]["Memory"] == GIB, "the larger of students and staff"
+
+
+class TestPages:
+    """What the hub's pages show."""
+
+    @pytest.mark.parametrize("page", ["login", "home", "spawn", "admin", "token"])
+    def test_the_announcement_is_on_them_as_text(self, hub: HubClient, host: Host, browser: Any, page: str) -> None:
+        if page == "login":
+            text = hub.session.get(f"{hub.url}/hub/login", timeout=30).text
+        else:
+            hub.stop("bob")
+            password = host.check_output("cat /etc/berth/secrets/admin_password")
+            session = browser("admin", password) if page == "admin" else browser("bob")
+            text = session.get(f"{hub.url}/hub/{page}", timeout=30).text
+        assert "Maintenance &lt;b&gt;on Friday&lt;/b&gt;, see" in text
+        assert '<a href="https://example.org/news" rel="noopener" target="_blank">' in text
+        assert "<b>on Friday" not in text
+
+    def test_the_logo_is_the_sites(self, hub: HubClient) -> None:
+        answer = hub.session.get(f"{hub.url}/hub/logo", timeout=30)
+        assert answer.headers["Content-Type"] == "image/svg+xml"
+        assert answer.content == (SCENARIO / "logo.svg").read_bytes()
+
+
+class TestNamedServers:
+    """More than one server for each user."""
+
+    def test_there_is_a_limit_and_the_home_is_the_same(self, hub: HubClient, host: Host, in_berth: InBerth) -> None:
+        start(hub, "bob")
+        answer = request_start(hub, "bob", {"profile": "small"}, "second")
+        assert answer.ok, answer.text
+        wait_until(lambda: hub.api("GET", "/users/bob")["servers"].get("second", {}).get("ready"), 120)
+        third = request_start(hub, "bob", None, "third")
+        assert third.status_code == requests.codes.bad_request
+        assert "already has the maximum of 1 named servers" in third.json()["message"]
+        assert in_berth("bob", "echo here >from-first").succeeded
+        second = "berth-bob.second"
+        assert host.check_output("docker exec %s cat from-first", second) == "here"
+        assert inspected(host, second)["HostConfig"]["Memory"] == GIB // 4
+        assert inspected(host, "berth-bob")["HostConfig"]["Memory"] == 2 * GIB
+        hub.api("DELETE", "/users/bob/servers/second", json={"remove": True})
+        wait_until(lambda: host.run("docker inspect %s", second).failed)
+
+
+class TestSharedFolders:
+    """Folders that more than one user has."""
+
+    @pytest.fixture(autouse=True)
+    def servers(self, hub: HubClient) -> None:
+        """Everybody's, started since all are in their groups."""
+        for name in NAMES:
+            hub.start(name)
+
+    def test_only_the_group_has_it(self, in_berth: InBerth) -> None:
+        assert in_berth("alice", "ls shared").stdout.split() == ["data", "project"]
+        assert in_berth("bob", "ls shared").stdout.split() == ["data"]
+        assert "project" not in in_berth("bob", "cat /proc/mounts").stdout
+
+    def test_one_that_is_to_read_cannot_be_written(self, host: Host, in_berth: InBerth) -> None:
+        host.check_output("echo measured >/srv/berth/folders/data/values.txt")
+        assert in_berth("bob", "cat shared/data/values.txt").stdout == "measured\n"
+        assert "Read-only" in in_berth("bob", "touch shared/data/x").stderr
+
+    @pytest.mark.parametrize(("umask", "mode"), [("022", "644"), ("077", "600"), ("777", "0")])
+    def test_nobody_locks_out_the_second_writer(self, in_berth: InBerth, umask: str, mode: str) -> None:
+        """Whatever mode a program gives to a file or folder."""
+        made = f"umask {umask}; cd shared/project; mkdir {umask}; chmod u+rwx {umask}; echo alice >{umask}/file"
+        assert in_berth("alice", made).succeeded
+        assert in_berth("alice", f"stat -c %a shared/project/{umask}/file").stdout.strip() == mode
+        edit = f"chmod u+rw shared/project/{umask}/file && echo carol >>shared/project/{umask}/file"
+        assert in_berth("carol", edit).succeeded
+        assert in_berth("carol", f"touch shared/project/{umask}/another").succeeded
+        assert in_berth("alice", f"cat shared/project/{umask}/file").stdout == "alice\ncarol\n"
+        assert in_berth("alice", f"rm -r shared/project/{umask}").succeeded
+
+    def test_two_users_edit_one_notebook_through_jupyter(self, hub: HubClient) -> None:
+        """Jupyter writes files of mode 0644 or 0600 through another name; the second one must still be able to."""
+        path = "/api/contents/shared/project/both.txt"
+        for name in ("alice", "carol", "alice"):
+            body = {"type": "file", "format": "text", "content": f"by {name}"}
+            answer = hub.as_user(name, "PUT", path, json=body)
+            assert answer.ok, answer.text
+        assert hub.as_user("carol", "GET", path).json()["content"] == "by alice"
+
+    def test_nothing_planted_there_is_loaded(self, hub: HubClient, in_berth: InBerth) -> None:
+        plant = (
+            "cd shared/project && mkdir -p .jupyter share/jupyter/kernels/evil kernels/evil"
+            ' && echo \'open("/home/jovyan/planted", "w")\' | tee jupyter_server_config.py jupyter_config.py'
+            " .jupyter/jupyter_server_config.py jupyterhub_config.py ipython_config.py sitecustomize.py >/dev/null"
+            ' && echo \'{"argv": ["true"], "display_name": "evil", "language": "python"}\''
+            " | tee share/jupyter/kernels/evil/kernel.json kernels/evil/kernel.json >/dev/null"
+        )
+        assert in_berth("alice", plant).succeeded
+        start(hub, "carol")
+        assert "evil" not in hub.as_user("carol", "GET", "/api/kernelspecs").json()["kernelspecs"]
+        kernel = hub.as_user("carol", "POST", "/api/kernels", json={"name": "python3", "path": "shared/project"}).json()
+        assert hub.execute("carol", kernel["id"], "import os; print(os.getcwd())").strip().endswith("/shared/project")
+        assert in_berth("carol", "test -e planted").failed
+
+
+class TestFragments:
+    """Configuration of the site's own."""
+
+    def test_they_are_loaded_in_order(self, hub: HubClient, host: Host) -> None:
+        start(hub, "bob")
+        assert environment(inspected(host, "berth-bob"))["SITE_FRAGMENT"] == "first second"
+
+    def test_users_of_the_host_cannot_read_them(self, host: Host) -> None:
+        fragment = host.file("/etc/berth/jupyterhub_config.d/10-first.py")
+        assert (fragment.user, fragment.group, fragment.mode) == ("root", "berth", 0o640)
+
+
+class TestConvergedAgain:
+    """Options changed, and taken away."""
+
+    def test_a_fragment_that_fails_changes_nothing(self, hub: HubClient, host: Host, tmp_path: Path) -> None:
+        (tmp_path / "10-first.py").write_text("c.JupyterHub.active_server_limit = 3\n")
+        (tmp_path / "50-broken.py").write_text("# the second line fails\nc.JupyterHub.load_roles = undefined_name\n")
+        laid = "cat /etc/berth/jupyterhub_config.d/* /etc/berth/hub.json; systemctl show -p MainPID berth-hub.service"
+        before = host.check_output(laid)
+        message = refusal(
+            variables={**variables(), "jupyterhub_config_d": str(tmp_path), "jupyterhub_named_servers": 7}
+        )
+        assert "jupyterhub_config_d: 50-broken.py, line 2: NameError: name 'undefined_name' is not defined" in message
+        assert host.check_output(laid) == before
+        assert hub.healthy()
+
+    def test_options_can_be_changed_and_taken_away(self, hub: HubClient, host: Host, browser: Any) -> None:
+        image = json.loads(host.check_output("cat /etc/berth/hub.json"))["berth"]["image"]
+        host.check_output(f"printf 'FROM {image}\\nENV OWN=yes\\n' | docker build -q -t berth/other:1 -")
+        host.check_output("echo kept >/srv/berth/folders/project/kept")
+        given = {**variables(), "jupyterhub_interface": "notebook", "jupyterhub_start": "page", "jupyterhub_gpus": 0}
+        given["notebook_image_profiles"] = [{"name": "other", "image": "berth/other:1", "memory": "300M"}]
+        given["jupyterhub_active_servers_max"] = 2
+        given |= {"jupyterhub_idle_seconds": 90, "jupyterhub_idle_check_seconds": 5}
+        for name in ("announcement", "logo", "config_d"):
+            given[f"jupyterhub_{name}"] = ""
+        given["jupyterhub_named_servers"] = 0
+        given["jupyterhub_shared_folders"] = [{"name": "data"}]
+        for name in NAMES:
+            hub.stop(name)
+        converge(variables=given)
+        assert host.run("ls /etc/berth/logo.* /etc/berth/jupyterhub_config.d/*").stdout == ""
+        assert host.file("/srv/berth/folders/project/kept").content_string == "kept\n"
+        page = browser("alice").get(f"{hub.url}/hub/", timeout=30)
+        assert page.url == f"{hub.url}/hub/home"
+        assert "Maintenance" not in page.text
+
+        start(hub, "alice")
+        found = inspected(host, "berth-alice")
+        assert found["Config"]["Image"] == "berth/other:1"
+        assert (environment(found)["OWN"], "SITE_FRAGMENT" in environment(found)) == ("yes", False)
+        assert found["HostConfig"]["Memory"] == 300 * 1024**2
+        assert "project" not in host.check_output("docker exec berth-alice cat /proc/mounts")
+        kernel = hub.new_kernel("alice")
+        assert hub.execute("alice", kernel, "print(6 * 7)").strip() == "42"
+        assert (
+            hub.as_user("alice", "GET", "/", allow_redirects=False).headers["Location"].startswith("/user/alice/tree")
+        )
+        for path in ("/lab", "/lab/tree/notebooks/hello.ipynb", "/tree", "/notebooks/notebooks/hello.ipynb"):
+            assert hub.as_user("alice", "GET", path).ok, path
+
+        start(hub, "carol")
+        refused = request_start(hub, "bob")
+        assert refused.status_code == requests.codes.too_many_requests
+        assert "Active user limit exceeded" in refused.json()["message"]
+        assert request_start(hub, "alice", None, "second").status_code == requests.codes.bad_request
+        hub.stop("alice")
+
+
+class TestIdle:
+    """Servers that nobody uses are stopped, others are not; after the converge above, which sets the time."""
+
+    def test_an_idle_server_is_stopped_and_an_active_one_is_not(self, hub: HubClient) -> None:
+        start(hub, "bob")
+        start(hub, "carol")
+        kernel = hub.new_kernel("carol")
+
+        def bob_is_stopped() -> bool:
+            assert hub.execute("carol", kernel, "print('at work')").strip() == "at work"
+            return hub.server("bob") is None
+
+        wait_until(bob_is_stopped, 300, every=1)
+        # A look or two of the culler's later, still.
+        until = time.monotonic() + 15
+        while time.monotonic() < until:
+            assert bob_is_stopped()
+        assert (hub.server("carol") or {}).get("ready")
+
+
+def variables() -> dict[str, Any]:
+    """What the host was converged with."""
+    read: dict[str, Any] = yaml.safe_load((SCENARIO / "vars" / "main.yml").read_text(encoding="utf-8"))
+    return read

@@ -1,0 +1,1 @@
+../../../../berth_proxy_check.py
