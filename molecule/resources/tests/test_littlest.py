@@ -44,8 +44,9 @@ def test_state_is_not_there_in_a_berth(people: tuple[str, str], in_berth: InBert
 
 
 def test_nothing_is_writable_for_all_in_a_berth(people: tuple[str, str], in_berth: InBerth) -> None:
-    found = in_berth("alice", "find /opt/jupyter /usr /etc -not -type l -writable 2>/dev/null | head")
-    assert found.stdout == ""
+    found = in_berth("alice", "find /opt/jupyter /usr /etc -not -type l -writable 2>/dev/null | head").stdout.split()
+    # uv's empty lock file, in a container that is alice's alone.
+    assert [path for path in found if path != "/opt/jupyter/.lock"] == []
 
 
 def test_pip_without_user_does_not_reach_the_shared_environment(people: tuple[str, str], in_berth: InBerth) -> None:
@@ -74,15 +75,14 @@ def test_a_name_of_64_characters_works(hub: HubClient, in_berth: InBerth) -> Non
         hub.add_users({"name": name, "state": "absent"})
 
 
-def test_extensions_are_there_and_enabled(people: tuple[str, str], in_berth: InBerth) -> None:
-    lab = in_berth("alice", "jupyter labextension list 2>&1").stdout
-    for extension in ("@jupyter-widgets/jupyterlab-manager", "@jupyterhub"):
-        (line,) = [line for line in lab.splitlines() if extension in line][:1]
-        assert "enabled" in line
-        assert "OK" in line
-    server = in_berth("alice", "jupyter server extension list 2>&1").stdout
+def test_extensions_are_there_and_enabled(hub: HubClient, people: tuple[str, str], in_berth: InBerth) -> None:
+    lab = in_berth("alice", "jupyter labextension list 2>&1").stdout.splitlines()
+    assert any("@jupyter-widgets/jupyterlab-manager" in line and "enabled" in line and "OK" in line for line in lab)
+    server = in_berth("alice", "jupyter server extension list 2>&1").stdout.splitlines()
     for extension in ("nbgitpuller", "jupyterlab", "notebook"):
-        assert any(extension in line and "enabled" in line for line in server.splitlines()), extension
+        assert any(extension in line and "enabled" in line for line in server), extension
+    # The hub's is a part of JupyterLab, at work where the page knows of a hub.
+    assert '"hubPrefix": "/hub/"' in hub.as_user("alice", "GET", "/lab").text
 
 
 def test_the_served_certificate_is_that_of_the_host(host: Host, hub: HubClient) -> None:
