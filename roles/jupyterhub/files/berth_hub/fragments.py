@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 HUB_USER = "berth"
-TRY_SECONDS = 60
-"""Loading takes a second; a fragment that waits for something must not make the playbook wait for ever."""
+TRY_SECONDS = 300
+"""Loading takes a second, on a very busy host a minute; a fragment that waits must not make the playbook wait for ever."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.py")
 
@@ -93,7 +93,7 @@ def _try(wanted: dict[str, str], settings: dict[str, Any]) -> None:
                 command, capture_output=True, text=True, check=False, cwd="/", timeout=TRY_SECONDS, **as_hub
             )
         except subprocess.TimeoutExpired:
-            raise ValueError(f"jupyterhub_config_d: the fragments take more than {TRY_SECONDS} s to load") from None
+            raise ValueError(f"jupyterhub_config_d: the fragments take more than {TRY_SECONDS} s to load.") from None
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             raise ValueError("jupyterhub_config_d: " + lines[-1].replace(f"{fragments}/", "").replace(f"{place}/", ""))
