@@ -24,8 +24,15 @@ class OpenId:
         """Install it."""
         done = host.run(INSTALL)
         assert done.rc == 0, done.stderr
-        address = host.check_output("hostname -I").split()[0]
+        # The engine on the host has addresses of its own, which nobody else reaches.
+        address = host.check_output("ip -4 -brief address show eth0").split()[2].split("/")[0]
         self.url = f"http://{address}:4593/api"
+
+    def ready(self) -> bool:
+        """Whether it answers."""
+        session = requests.Session()
+        session.trust_env = False
+        return session.get(self.url.replace("/api", "/config/"), timeout=5).ok
 
     def prepare(self, callback: str, people: dict[str, str]) -> None:
         """Register the hub and people. Args: callback: the hub's; people: password by name."""

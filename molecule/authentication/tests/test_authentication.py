@@ -153,7 +153,7 @@ def test_a_directory_that_does_not_answer_is_told_of(hub: HubClient, host: Host)
 
 def test_an_openid_provider(hub: HubClient, host: Host) -> None:
     provider = OpenId(host)
-    wait_until(lambda: requests.get(f"{provider.url}/config/", timeout=5).ok, 60)
+    wait_until(provider.ready, 60)
     people = {"alice": "alice-of-the-provider", "mallory": "mallory-of-the-provider"}
     provider.prepare(f"{hub.url}/hub/oauth_callback", people)
     switch(hub, OPENID)
@@ -177,7 +177,6 @@ def test_back_to_accounts_of_the_hub_with_passwords_and_homes(
 ) -> None:
     switch(hub, {})
     assert not host.file("/etc/berth/secrets/oauth_client_secret").exists
-    assert not is_in(hub, alices)
     assert log_in(hub, "alice", "alice-of-the-directory") is None
     assert log_in(hub, "alice", OF_THE_HUB) is not None
     assert host.check_output("cat /srv/berth/homes/alice/mine") == "mine"

@@ -1,6 +1,7 @@
 """Ways to log in at a provider of OAuth 2, each by its class of the package oauthenticator."""
 
 import json
+import secrets
 import time
 from typing import Any
 from urllib.parse import quote
@@ -81,6 +82,11 @@ class _DiscoveringLogin(OAuthLoginHandler):
         """Send the browser to the provider, wherever that says it wants it."""
         await self.authenticator.discover()
         super().get()
+
+    def authorize_redirect(self, **kwargs: Any) -> None:
+        """Add what some providers insist on. The hub uses no ID token, and PKCE ties the code to this browser."""
+        kwargs["extra_params"]["nonce"] = secrets.token_urlsafe(16)
+        super().authorize_redirect(**kwargs)
 
 
 class Oidc(Provider, GenericOAuthenticator):
