@@ -16,6 +16,7 @@ from berth_cli.host import down, up
 from berth_cli.logs import logs
 from berth_cli.notebooks import notebooks
 from berth_cli.project import Project
+from berth_cli.real_hosts import check, remove
 from berth_cli.status import status
 from berth_cli.testing import test
 from berth_cli.users import users
@@ -63,7 +64,7 @@ def version() -> None:
     click.echo(f"python {platform.python_version()}")
 
 
-for command in (up, down, status, users, notebooks, logs, test):
+for command in (up, check, down, remove, status, users, notebooks, logs, test):
     cli.add_command(command)
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from berth_cli.errors import BerthError
-from berth_cli.options import RunOptions, run_options, run_playbooks
+from berth_cli.options import RunOptions, require_hosts, run_options, run_playbooks
 from berth_cli.progress import clock
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def up(project: Project, options: RunOptions) -> None:
         console.print(f"\nBerth is up on {report.host}.", markup=False)
         console.print(_summary(report.data))
     console.print(f"\n{outcome.changed} changed ({clock(outcome.elapsed)}).")
+    require_hosts(project, options, outcome)
     if outcome.reports:
         again = "" if options.inventory is None else f" -i {options.inventory}"
         commands = [f"berth users add NAME{again}", f"berth status{again}", f"berth logs{again}"]

@@ -163,3 +163,17 @@ def ask_hosts(
             f' "hub" (and within --limit)? Whole output: {outcome.log}'
         )
     return outcome.reports
+
+
+def require_hosts(project: Project, options: RunOptions, outcome: runner.Outcome) -> None:
+    """Refuse to call a run without any host a success; with tags it may be one, since the report may not be among them.
+
+    Raises:
+        BerthError: No host reported anything.
+    """
+    if not outcome.reports and not options.tags:
+        within = f' within --limit "{options.limit}"' if options.limit else ""
+        raise BerthError(
+            f'inventory "{project.inventory(options.inventory)}" has no host in the group "hub"{within}: add one'
+            f" (inventory/example shows how). Whole output: {outcome.log}"
+        )

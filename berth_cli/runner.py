@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 import ansible_runner
 import yaml
 
+from berth_cli.advice import advice
 from berth_cli.errors import BerthError, Interrupted
 from berth_cli.failures import TAIL_LINES, Failure, message
 from berth_cli.processes import Interruption
@@ -102,11 +103,15 @@ class PlaybookFailed(BerthError):  # noqa: N818 (it says what happened)
         failures: Tasks that failed for good, host by host; empty if Ansible did not get as far.
     """
 
-    def __init__(self, exit_code: int, failures: Sequence[Failure], output: Sequence[str], log: Path) -> None:
-        said = [f"{failure.title()}\n{_indent(failure.message)}" for failure in failures]
+    def __init__(
+        self, exit_code: int, failures: Sequence[Failure], output: Sequence[str], log: Path, inventory: str
+    ) -> None:
+        said = [
+            _with_advice(failure.title(), failure.message, wanted=failure.unreachable or not failure.role)
+            for failure in failures
+        ]
         if not said:
-            tail = _indent("\n".join(output))
-            said = [f"ansible-playbook ended with exit code {exit_code}\n{tail}"]
+            said = [_with_advice(f"ansible-playbook ended with exit code {exit_code}", "\n".join(output), inventory)]
         super().__init__("\n\n".join([*said, f"Whole output: {log}"]), exit_code)
         self.failures = failures
 
@@ -148,7 +153,7 @@ def run(project: Project, request: Request, progress: Progress) -> Outcome:
     # A process that was killed from outside has no exit code.
     exit_code = 1 if runner.rc is None else int(runner.rc)
     if exit_code:
-        raise PlaybookFailed(exit_code, recorder.final_failures(), recorder.output, log)
+        raise PlaybookFailed(exit_code, recorder.final_failures(), recorder.output, log, request.inventory)
     if request.memory_key:
         remember_tasks(request.memory_key, progress.done)
     return Outcome(recorder.reports, progress.changed, progress.elapsed, log)
@@ -277,6 +282,12 @@ def _write_variables(path: Path, variables: Mapping[str, Any]) -> Path:
     path.touch(mode=0o600, exist_ok=False)
     path.write_text(yaml.dump(_literal(dict(variables)), Dumper=_VariablesDumper), encoding="utf-8")
     return path
+
+
+def _with_advice(title: str, text: str, inventory: str | None = None, *, wanted: bool = True) -> str:
+    # What a role's own task says needs no guessing.
+    what = advice(text, inventory) if wanted else None
+    return f"{title}\n{_indent(text)}" + (f"\n  {what}" if what else "")
 
 
 def _indent(text: str) -> str:

@@ -8,6 +8,9 @@ from playwright.sync_api import Request, expect
 from .conftest import NewWindow, Picture
 from .hub import Hub, Person, fill_login
 
+STARTED_MS: Final = 180_000
+"""Patience for an app's first page: server, kernel and the notebook's cells come one after the other."""
+
 CODE: Final = ".jp-CodeCell .jp-InputArea, .cm-editor, .highlight"
 
 
@@ -28,7 +31,7 @@ def test_hello_works_as_an_app_without_code(
     fill_login(window, dave.name, dave.password)
 
     field = window.locator(".widget-text input")
-    expect(field).to_have_value("Hello World ")
+    expect(field).to_have_value("Hello World ", timeout=STARTED_MS)
     assert window.url.startswith(hub.server(dave, "/voila/render/notebooks/hello.ipynb"))
     expect(window.get_by_role("heading", name="Hello")).to_be_visible()
     field.fill("Hello Dave")
@@ -49,11 +52,11 @@ def test_an_address_of_an_app_works_after_the_server_was_stopped(
     dave, window = people["dave"], new_window("dave")
     window.goto(hub.links("hello.ipynb")["app"])
     fill_login(window, dave.name, dave.password)
-    expect(window.locator(".widget-text input")).to_be_visible()
+    expect(window.locator(".widget-text input")).to_be_visible(timeout=STARTED_MS)
     kept = window.url
 
     window.goto(f"{hub.url}/hub/home")
     window.locator("#stop").click()
     expect(window.locator("#stop")).to_be_hidden()
     window.goto(f"{hub.url}/hub/spawn/{dave.name}?next={urlsplit(kept).path}")
-    expect(window.locator(".widget-text input")).to_be_visible()
+    expect(window.locator(".widget-text input")).to_be_visible(timeout=STARTED_MS)

@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import pytest
+import requests
 from hub_client import HubClient, wait_until
 from testinfra.host import Host
 
+PASSWORD = "a-long-enough-password"  # as conftest.py makes people with
 UNITS = ["prometheus", "prometheus-node-exporter", "berth-exporter"]
 PORTS = [9090, 9100, 9102]
 
@@ -57,12 +59,27 @@ def test_what_each_berth_uses_is_known(host: Host, people: tuple[str, str]) -> N
     wait_until(known, 120, 2)
 
 
-def test_only_admins_see_the_page(hub: HubClient, people: tuple[str, str]) -> None:
+def page_of(hub: HubClient, name: str, password: str) -> requests.Response:
+    """The status page as somebody sees it who has just logged in."""
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = hub.ca
+    session.get(f"{hub.url}/hub/login", timeout=30)
+    form = {"username": name, "password": password, "_xsrf": session.cookies["_xsrf"]}
+    answer = session.post(f"{hub.url}/hub/login", data=form, timeout=60, allow_redirects=False)
+    assert answer.status_code == 302, answer.text
+    return session.get(f"{hub.url}/hub/status", timeout=60, allow_redirects=False)
+
+
+def test_only_admins_see_the_page(host: Host, hub: HubClient, people: tuple[str, str]) -> None:
     anonymous = hub.session.get(f"{hub.url}/hub/status", timeout=30, allow_redirects=False)
     assert anonymous.status_code == 302
     assert "/hub/login" in anonymous.headers["Location"]
-    headers = {"Authorization": f"token {hub.token('alice')}"}
-    assert hub.session.get(f"{hub.url}/hub/status", headers=headers, timeout=30).status_code == 403
+    assert page_of(hub, "alice", PASSWORD).status_code == 403
+    admins = page_of(hub, "admin", host.check_output("cat /etc/berth/secrets/admin_password"))
+    assert admins.status_code == 200
+    assert 'data-user="alice"' in admins.text
+    assert "<figure" in admins.text
 
 
 def test_secrets_are_closed(host: Host) -> None:

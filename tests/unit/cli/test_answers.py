@@ -143,7 +143,7 @@ def test_sizes_and_times_are_for_people() -> None:
     assert [ago(moment, now) for moment in moments] == ["never", "just now", "59 min ago", "24 h ago", "9 days ago"]
 
 
-@pytest.mark.parametrize("command", ["up", "down", "status", "logs", "test", "version"])
+@pytest.mark.parametrize("command", ["up", "check", "down", "remove", "status", "logs", "test", "version"])
 def test_help_has_examples_for_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command.split(), "--help"]) == 0
     assert f"berth {command}" in capsys.readouterr().out.partition("Example")[2]

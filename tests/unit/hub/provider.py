@@ -31,6 +31,7 @@ class Provider:
     tenant: str = TENANT
     down: bool = False
     asked: list[str] = field(default_factory=list)
+    _port: int = 0
     _codes: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -50,7 +51,9 @@ class Provider:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # Again where it was, if it was somewhere.
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
+        self._port = self._server.server_port
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

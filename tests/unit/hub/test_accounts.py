@@ -343,6 +343,17 @@ def test_removing_a_user_stops_the_server(hub: Hub) -> None:
     assert hub.user("henry") is None
 
 
+def test_servers_that_are_just_starting_are_waited_for_and_stopped(hub: Hub) -> None:
+    names = ["henry", "ida"]
+    hub.users(*({"name": name, "password": GOOD} for name in names))
+    for name in names:
+        assert hub.api("POST", f"users/{name}/server").status_code in (201, 202)
+    assert hub.users(*({"name": name, "state": "absent"} for name in names))["removed"] == names
+    for name in names:
+        address = f"{hub.url}/user/{name}/"
+        wait_until(lambda address=address: status(address) != 418, "the route is gone", 60)  # type: ignore[misc]
+
+
 def test_nothing_secret_and_no_breakdown_is_in_the_log(hub: Hub, alice: str) -> None:
     hub.log_in(alice, GOOD)
     log = hub.log.read_text()

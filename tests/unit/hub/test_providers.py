@@ -193,6 +193,19 @@ def test_a_provider_that_does_not_answer_is_told_of(place: Place) -> None:
     assert answer.status_code == (503 if place.case.membership else 302), answer.text
 
 
+def test_a_provider_that_is_not_there_is_told_of(place: Place) -> None:
+    session = requests.Session()
+    place.provider.user = place.case.alice
+    address = place.begin(session)
+    place.provider.stop()
+    try:
+        answer = session.get(address, timeout=60, allow_redirects=False)
+    finally:
+        place.provider.start()
+    assert answer.status_code == 503, answer.text
+    assert "does not answer" in answer.text
+
+
 def test_another_tenant_is_another_world(place: Place) -> None:
     if "tenant" not in place.case.way:
         return

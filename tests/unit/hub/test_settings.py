@@ -207,3 +207,12 @@ def test_what_the_templates_hand_over_is_what_is_expected() -> None:
 def test_settings_can_be_written_as_json_again(tmp_path: Path) -> None:
     settings = load(write_settings(tmp_path / "hub.json"))
     assert json.loads(settings.model_dump_json())["berth"]["memory"] == 2 * 1024**3
+
+
+def test_sign_up_is_for_accounts_of_the_hubs_own(tmp_path: Path) -> None:
+    way = {"authentication__way": {"method": "pam"}, "authentication__allow_all": True}
+    assert load(write_settings(tmp_path / "hub.json", **way)).people.signup == "closed"
+    (told,) = mistakes(write_settings(tmp_path / "hub.json", people__signup="approval", **way))
+    assert 'jupyterhub_signup "approval"' in told
+    (told,) = mistakes(write_settings(tmp_path / "hub.json", people__signup="open"))
+    assert "people.signup: Input should be 'closed' or 'approval'" in told

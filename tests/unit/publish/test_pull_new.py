@@ -53,6 +53,18 @@ def test_what_the_user_deleted_comes_back_when_asked_for_again(host: Host, home:
     assert home.files() == {"a.ipynb": b"1", "b.ipynb": b"1"}
 
 
+def test_whoever_deletes_the_own_version_gets_the_published_one(host: Host, home: Home) -> None:
+    host.publish({"a.ipynb": "1"})
+    home.start()
+    home.file("a.ipynb").write_text("mine")
+    host.publish({"a.ipynb": "2"})
+    pull(home, "new")
+    assert home.files() == {"a.ipynb": b"mine"}
+    home.file("a.ipynb").unlink()
+    pull(home, "again")
+    assert home.files() == {"a.ipynb": b"2"}
+
+
 def test_locks_of_the_users_own_git_are_left_alone(host: Host, home: Home) -> None:
     """While the berth runs, somebody may be in the middle of a commit."""
     host.publish({"a.ipynb": "1"})

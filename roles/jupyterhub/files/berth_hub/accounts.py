@@ -1,5 +1,6 @@
 """Changes of accounts, each done whole; who may ask for them is up to the handlers that call."""
 
+import asyncio
 from typing import Any
 
 from jupyterhub.roles import assign_default_roles
@@ -7,6 +8,9 @@ from jupyterhub.utils import maybe_future
 from tornado import web
 
 from berth_hub.passwords import end_sessions
+
+SETTLE_SECONDS = 90
+"""Longest to wait for a server that is just starting or stopping: seconds, or a minute on a host that is overloaded."""
 
 
 def keeps_passwords(authenticator: Any) -> bool:
@@ -45,18 +49,27 @@ async def stop_servers(handler: Any, user: Any) -> None:
     """Stop all servers of a user, and remove what is left of them on the engine.
 
     Raises:
-        HTTPError: 409, if one is just starting or takes long to stop; the user is still there.
+        HTTPError: 409, if one does not start or stop within `SETTLE_SECONDS`; the user is still there.
     """
     for name, spawner in list(user.spawners.items()):
-        if spawner.pending:
-            raise web.HTTPError(409, f"a server of {user.name} is in {spawner.pending}: try again in a moment")
+        await _settle(user, spawner)
         if spawner.ready:
             await handler.stop_single_user(user, name)
-        if spawner.pending:
-            raise web.HTTPError(409, f"a server of {user.name} takes long to stop: try again in a moment")
+        # JupyterHub gives up waiting after 10 s, and the server goes on stopping.
+        await _settle(user, spawner)
     remove_leftovers = getattr(user.spawner, "remove_leftovers", None)
     if remove_leftovers is not None:
         await remove_leftovers()
+
+
+async def _settle(user: Any, spawner: Any) -> None:
+    """Wait while a server starts or stops."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + SETTLE_SECONDS
+    while spawner.pending:
+        if loop.time() > deadline:
+            raise web.HTTPError(409, f"a server of {user.name} is in {spawner.pending}: try again in a moment")
+        await asyncio.sleep(0.2)
 
 
 async def remove(handler: Any, user: Any) -> None:

@@ -8,6 +8,7 @@ name beside it. It prints what it changed; with `--dry-run`, what it would.
 import argparse
 import json
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -18,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 HUB_USER = "berth"
-TRY_SECONDS = 60
-"""Loading takes a second; a fragment that waits for something must not make the playbook wait for ever."""
+TRY_SECONDS = 300
+"""Loading takes a second, on a very busy host a minute; what waits for ever must not make the playbook wait, too."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.py")
 
@@ -86,14 +87,16 @@ def _try(wanted: dict[str, str], settings: dict[str, Any]) -> None:
         as_hub: dict[str, Any] = {}
         if os.geteuid() == 0:
             _give_to_hub(place, fragments, place / "hub.json", *fragments.iterdir())
-            as_hub = {"user": HUB_USER, "group": HUB_USER, "extra_groups": []}
+            # With the groups that the hub has: some of its secrets belong to one of them.
+            groups = os.getgrouplist(HUB_USER, pwd.getpwnam(HUB_USER).pw_gid)
+            as_hub = {"user": HUB_USER, "group": HUB_USER, "extra_groups": groups}
         command = [sys.executable, "-m", "berth_hub.rehearsal", str(place)]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, check=False, cwd="/", timeout=TRY_SECONDS, **as_hub
             )
         except subprocess.TimeoutExpired:
-            raise ValueError(f"jupyterhub_config_d: the fragments take more than {TRY_SECONDS} s to load") from None
+            raise ValueError(f"jupyterhub_config_d: the fragments take more than {TRY_SECONDS} s to load.") from None
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             raise ValueError("jupyterhub_config_d: " + lines[-1].replace(f"{fragments}/", "").replace(f"{place}/", ""))

@@ -169,10 +169,9 @@ class UsersHandler(APIHandler):
         return entry.update_password == "always" or self.authenticator.get_user(entry.name) is None
 
     async def _stop_all(self, wanted: list[Wanted]) -> None:
-        for entry in wanted:
-            user = self.find_user(entry.name)
-            if entry.state == "absent" and user is not None:
-                await accounts.stop_servers(self, user)
+        going = [self.find_user(entry.name) for entry in wanted if entry.state == "absent"]
+        # All at once: a container may take ten seconds to stop.
+        await asyncio.gather(*(accounts.stop_servers(self, user) for user in going if user is not None))
 
     async def _bring(self, entry: Wanted, hashed: bytes | None, *, check: bool) -> list[str]:
         """Bring one account to the wanted state, or find out; returns the keys of the answer that it belongs to."""

@@ -92,6 +92,9 @@ class Apps:
                 raise HTTPError(
                     404, "The image of this server cannot show notebooks as apps: it has no voila."
                 ) from error
+            # Voila's word for none; else the browser fetches MathJax from the internet, formulas or not.
+            self._server.web_app.settings.setdefault("mathjax_url", "null")
+            self._server.web_app.settings.setdefault("mathjax_config", "null")
             settings = self._server.config.VoilaConfiguration
             if "prelaunch_hook" not in settings:
                 settings.prelaunch_hook = leave_out

@@ -1,6 +1,7 @@
 """Ways to log in at a provider of OAuth 2, each by its class of the package oauthenticator."""
 
 import json
+import secrets
 import time
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from oauthenticator.gitlab import GitLabOAuthenticator
 from oauthenticator.google import GoogleOAuthenticator
 from oauthenticator.oauth2 import OAuthenticator, OAuthLoginHandler
 from tornado import web
-from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 from traitlets import Unicode, default
 
 from berth_hub.authenticators.guarded import Foreign, unavailable
@@ -44,6 +45,9 @@ class Provider(Foreign, OAuthenticator):
             if 400 <= error.code < 500:
                 raise web.HTTPError(403, f"{self.login_service} refused this log-in: start again.") from None
             raise unavailable(self.login_service) from None
+        except OSError as error:
+            self.log.error("%s does not answer: %r", self.login_service, error)  # noqa: TRY400 (the message tells)
+            raise unavailable(self.login_service) from None
         except (ValueError, KeyError, TypeError) as error:
             self.log.warning("%s tells too little of a user: %r", self.login_service, error)
             raise web.HTTPError(
@@ -55,14 +59,22 @@ class Provider(Foreign, OAuthenticator):
         user: dict[str, Any] = authentication["auth_state"][self.user_auth_state_key]
         return user
 
-    async def member(self, url: str, authentication: Any, status: int) -> bool:
-        """Whether the provider answers a question for membership with that status."""
+    async def asked(self, url: str, authentication: Any) -> HTTPResponse:
+        """What the provider answers to the user's own token.
+
+        Raises:
+            HTTPError: 503, if it does not.
+        """
         token = authentication["auth_state"]["token_response"]
         headers = self.build_userdata_request_headers(token["access_token"], token["token_type"])
-        answer = await self.httpfetch(url, parse_json=False, raise_error=False, headers=headers)
+        try:
+            answer: HTTPResponse = await self.httpfetch(url, parse_json=False, raise_error=False, headers=headers)
+        except OSError as error:
+            self.log.error("%s does not answer: %r", url, error)  # noqa: TRY400 (the message tells)
+            raise unavailable(self.login_service) from None
         if answer.code >= 500:
             raise unavailable(self.login_service)
-        return bool(answer.code == status)
+        return answer
 
 
 class _DiscoveringLogin(OAuthLoginHandler):
@@ -70,6 +82,11 @@ class _DiscoveringLogin(OAuthLoginHandler):
         """Send the browser to the provider, wherever that says it wants it."""
         await self.authenticator.discover()
         super().get()
+
+    def authorize_redirect(self, **kwargs: Any) -> None:
+        """Add what some providers insist on. The hub uses no ID token, and PKCE ties the code to this browser."""
+        kwargs["extra_params"]["nonce"] = secrets.token_urlsafe(16)
+        super().authorize_redirect(**kwargs)
 
 
 class Oidc(Provider, GenericOAuthenticator):
@@ -138,15 +155,10 @@ class GitHub(Provider, GitHubOAuthenticator):
         place = f"orgs/{quote(organisation, safe='')}"
         if team:
             place += f"/teams/{quote(team, safe='')}/memberships/{login}"
-            return await self._active_member(f"{self.github_api}/{place}", authentication)
-        return await self.member(f"{self.github_api}/{place}/members/{login}", authentication, 204)
-
-    async def _active_member(self, url: str, authentication: Any) -> bool:
-        # Somebody who was only invited is a member, too, to all but the field `state`.
-        token = authentication["auth_state"]["token_response"]
-        headers = self.build_userdata_request_headers(token["access_token"], token["token_type"])
-        answer = await self.httpfetch(url, parse_json=False, raise_error=False, headers=headers)
-        return bool(answer.code == 200 and json.loads(answer.body).get("state") == "active")
+            answer = await self.asked(f"{self.github_api}/{place}", authentication)
+            # Somebody who was only invited is a member, too, to all but the field `state`.
+            return bool(answer.code == 200 and json.loads(answer.body).get("state") == "active")
+        return (await self.asked(f"{self.github_api}/{place}/members/{login}", authentication)).code == 204
 
 
 class GitLab(Provider, GitLabOAuthenticator):
@@ -157,7 +169,7 @@ class GitLab(Provider, GitLabOAuthenticator):
         number = int(self.told(authentication)["id"])
         # The package quotes the path twice, so that groups within groups are never found.
         url = f"{self.gitlab_api}/groups/{quote(group, safe='')}/members/all/{number}"
-        return await self.member(url, authentication, 200)
+        return (await self.asked(url, authentication)).code == 200
 
     def user_info_to_username(self, user_info: dict[str, Any]) -> str:
         """Name of the user.

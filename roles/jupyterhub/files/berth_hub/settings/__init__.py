@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from berth_hub.settings.accounts import Accounts
@@ -48,6 +48,12 @@ class Settings(Strict):
     idle: Idle
     options: Options = Field(default_factory=Options)
     monitoring: Monitoring = Field(default_factory=Monitoring)
+
+    @model_validator(mode="after")
+    def _signup_needs_own_accounts(self) -> Self:
+        if self.people.signup != "closed" and self.authentication.way.method != "native":
+            raise ValueError('jupyterhub_signup "approval" needs accounts of the hub: jupyterhub_auth "native"')
+        return self
 
 
 def load(path: Path) -> Settings:
