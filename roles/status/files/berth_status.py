@@ -110,12 +110,10 @@ def add_use(servers: list[dict[str, Any]], found: tuple[Samples, dict[str, float
 def berth_name(user: str, server: str) -> str:
     """A server's container without `berth-`."""
     try:
-        from berth_names import directory_name  # noqa: PLC0415 (is on the host alone)
+        from berth_names import container_name  # noqa: PLC0415 (is on the host alone)
     except ImportError:
-        name = user
-    else:
-        name = directory_name(user)
-    return f"{name}.{server}" if server else name
+        return f"{user}.{server}" if server else user
+    return str(container_name(user, server)).removeprefix("berth-")
 
 
 def alerts(ports: dict[str, int]) -> list[dict[str, str]] | None:

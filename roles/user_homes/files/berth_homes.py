@@ -21,7 +21,7 @@ from typing import BinaryIO, TextIO
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 # After the line above, since isolated mode has no path to this folder.
-from berth_names import MAX_NAME_LENGTH, directory_name
+from berth_names import MAX_NAME_LENGTH, container_name, directory_name
 
 HOME_MODE = 0o700
 _DOOMED = ".deleted-"
@@ -102,6 +102,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="answer one request on standard input")
     commands.add_parser("path", help="print where a home is").add_argument("name")
+    commands.add_parser("container", help="print what the container of a user's server is called").add_argument("name")
     for command, text in (("existing", "print who has a home"), ("delete", "remove homes and all that is in them")):
         commands.add_parser(command, help=text).add_argument("names", nargs="+", metavar="name")
     arguments = parser.parse_args()
@@ -110,6 +111,8 @@ def main() -> int:
             serve(arguments.root, arguments.uid, arguments.gid, sys.stdin.buffer, sys.stdout)
         elif arguments.command == "path":
             print(arguments.root / directory_name(arguments.name))
+        elif arguments.command == "container":
+            print(container_name(arguments.name))
         else:
             # All of them before anything is removed: one that is refused leaves the others alone.
             homes = {name: arguments.root / directory_name(name) for name in arguments.names}

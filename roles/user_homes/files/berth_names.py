@@ -51,3 +51,22 @@ def directory_name(name: str) -> str:
     readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32].strip("-")
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     return f"{readable or 'user'}--{digest}"
+
+
+def container_name(user: str, server: str = "") -> str:
+    """Container of one of a user's servers: `berth-<directory of the home>`, and the server's name if it has one.
+
+    A name with a dot ends in another one, so that the server of the user `alice.gpu` and alice's server `gpu` have
+    containers of their own.
+
+    Args:
+        user: The user's name.
+        server: The server's name, which JupyterHub lets have no dot; empty for the default server.
+
+    Raises:
+        ValueError: if it can be nobody's name.
+    """
+    name = f"berth-{directory_name(user)}"
+    if server:
+        return f"{name}.{server}"
+    return f"{name}." if "." in name else name

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from berth_names import directory_name
+from berth_names import container_name
 from traitlets import Dict, Integer, Unicode, default
 
 from berth_hub.allotment import Allotment, device_requests
@@ -71,9 +71,8 @@ class BerthSpawner(TracedSpawner):
 
     @default("object_name")
     def _object_name_default(self) -> str:
-        """`berth-<directory of the home>`, and the server's name if it has one: unique, and what `docker ps` shows."""
-        name = f"berth-{directory_name(self.user.name)}"
-        return f"{name}.{self.name}" if self.name else name
+        """Unique, and what `docker ps` shows."""
+        return str(container_name(self.user.name, self.name))
 
     @recorded
     async def start(self) -> tuple[str, int]:

@@ -4,7 +4,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from berth_names import directory_name
+from berth_names import container_name
 from jupyterhub import __version__, orm
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.scopes import needs_scope
@@ -34,8 +34,7 @@ def handlers(settings: Monitoring, failed_starts: Path) -> list[tuple[str, type,
 
 def berth_name(user: str, server: str) -> str:
     """A server's container without `berth-`, as the figures name it."""
-    name: str = directory_name(user)
-    return f"{name}.{server}" if server else name
+    return str(container_name(user, server)).removeprefix("berth-")
 
 
 class StatusHandler(BaseHandler):
