@@ -12,7 +12,7 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 TAIL_LINES = 60
-SECONDS_MAX = 900
+SECONDS_MAX = 1200
 """A converge of two roles takes 20 to 40 s; a machine with more to do may take several times that."""
 
 

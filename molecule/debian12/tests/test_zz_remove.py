@@ -1,38 +1,23 @@
 """Removal, which comes last: what it takes, what it keeps, and that one converge brings everything back."""
 
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PASSWORD, PROJECT
+import yaml
+from conftest import PASSWORD
+from converging import changes, converge
 from hub_client import HubClient, wait_until
 from testinfra.host import Host
 
+SITE = yaml.safe_load((Path(__file__).resolve().parents[1] / "vars" / "main.yml").read_text())
 OURS = ["/etc/berth", "/opt/berth", "/var/lib/berth", "/srv/berth/shared"]
 KEPT = "/srv/berth/kept.tar"
 
 
 def play(name: str) -> int:
     """Run a playbook on the platform; returns how many tasks changed something."""
-    program = Path(sys.executable).parent / "ansible-playbook"
-    result = subprocess.run(
-        [program, "-i", "inventory/demo", f"playbooks/{name}.yml"],
-        cwd=PROJECT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=1200,  # the image has to be loaded again
-    )
-    assert result.returncode == 0, result.stdout[-5000:] + result.stderr
-    found = re.search(r"^berth-demo .*changed=(\d+)", result.stdout, re.MULTILINE)
-    assert found, result.stdout[-5000:]
-    return int(found[1])
+    return changes(converge(variables=SITE, playbook=name))
 
 
 def login(hub: HubClient, name: str, password: str) -> bool:
