@@ -95,3 +95,9 @@ def test_mistakes_name_the_variable_or_the_key() -> None:
         "jupyterhub_berth_memory: is no amount (berth.memory of hub.json)",
         "state of hub.json: is missing",
     ]
+
+
+def test_a_mistake_of_a_whole_part_is_not_blamed_on_all_its_variables() -> None:
+    text = "jupyterhub_auth oidc needs to know who may log in: set jupyterhub_allowed_users"
+    told = hub_mistakes({}, lambda _: [(("authentication",), text)], lambda _: [f"jupyterhub_{n}" for n in range(30)])
+    assert told == [f"authentication of hub.json: {text}"]

@@ -79,6 +79,11 @@ def _mentioned(value: Any, variables: Mapping[str, Any], public: set[str], seen:
     return found
 
 
+NAMES_MAX = 4
+"""Variables that are named as the ones to blame: more than these are what a whole part of the hub is made of, and what is
+wrong between them tells their names itself."""
+
+
 def hub_mistakes(
     settings: Any,
     judge: Callable[[Any], list[tuple[tuple[Any, ...], str]]],
@@ -95,5 +100,7 @@ def hub_mistakes(
     for where, what in judge(settings):
         key = ".".join(map(str, where)) or "the whole file"
         names = origin(where)
+        if len(names) > NAMES_MAX:
+            names = []
         told.append(f"{' and '.join(names)}: {what} ({key} of hub.json)" if names else f"{key} of hub.json: {what}")
     return told
