@@ -80,8 +80,8 @@ def _mentioned(value: Any, variables: Mapping[str, Any], public: set[str], seen:
 
 
 NAMES_MAX = 4
-"""Variables that are named as the ones to blame: more than these are what a whole part of the hub is made of, and what is
-wrong between them tells their names itself."""
+"""Variables that are named as the ones to blame. More than these are what a whole part of the hub is made of, and what
+is wrong between them tells their names itself."""
 
 
 def hub_mistakes(
