@@ -21,7 +21,7 @@ def test_limits_and_confinement(host: Host, people: tuple[str, str]) -> None:
     assert "no-new-privileges" in limits["SecurityOpt"]
     assert limits["Init"] is True
     assert limits["Privileged"] is False
-    assert limits["AutoRemove"] is True
+    assert limits["AutoRemove"] is False
 
 
 def test_limits_hold_inside(people: tuple[str, str], in_berth: InBerth) -> None:

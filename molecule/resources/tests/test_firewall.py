@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hub_client import wait_until
 from testinfra.host import Host
 
 InBerth = Callable[[str, str], Any]
@@ -100,7 +101,9 @@ def test_nobody_outside_reaches_a_berth(host: Host, private_server: str, people:
     assert found.startswith("closed")
 
 
-def test_rules_come_back_with_the_sites_own_firewall(host: Host) -> None:
+def test_rules_come_back_with_the_sites_own_firewall(host: Host, people: tuple[str, str], in_berth: InBerth) -> None:
     host.check_output("systemctl restart nftables.service")
-    assert "from_berth" in host.check_output("nft list table inet berth")
+    # The site's service is back before all that hangs on it.
+    wait_until(lambda: "from_berth" in host.run("nft list table inet berth").stdout, 120)
     host.check_output("systemctl stop nftables.service; systemctl start docker.service berth-firewall.service")
+    assert in_berth("alice", "true").succeeded

@@ -73,6 +73,7 @@ def test_berths_are_confined(c: Config) -> None:
     assert one.extra_host_config == {
         "pids_limit": 512,
         "memswap_limit": 2 * 1024**3,
+        "auto_remove": False,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "init": True,

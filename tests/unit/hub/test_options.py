@@ -173,6 +173,7 @@ def test_the_spawner_gets_what_was_chosen(tmp_path: Path) -> None:
     assert one.extra_host_config == {
         "pids_limit": 512,
         "memswap_limit": 8 * GIB,
+        "auto_remove": False,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "init": True,

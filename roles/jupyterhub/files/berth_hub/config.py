@@ -121,6 +121,8 @@ def _berths(c: Any, settings: Settings) -> None:
     c.BerthSpawner.mem_limit = berth.memory
     c.BerthSpawner.cpu_limit = berth.cpus
     c.BerthSpawner.extra_host_config = {
+        # The spawner removes it: Docker 20.10, if told to, removes running ones when the engine restarts.
+        "auto_remove": False,
         "pids_limit": berth.pids,
         # Swap would only make the limit a slower one.
         "memswap_limit": berth.memory,

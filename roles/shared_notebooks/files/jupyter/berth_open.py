@@ -11,9 +11,12 @@ Managed by Berth (role shared_notebooks).
 import asyncio
 import importlib
 import json
+import math
 import os
 import re
+import time
 from pathlib import Path, PurePosixPath
+from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.base.handlers import JupyterHandler
@@ -36,6 +39,9 @@ PAGES = {"lab": "lab/tree", "notebook": "notebooks", "app": "voila/render"}
 
 APPS = "voila.server_extension"
 """Voila: importing it takes 0.3 to 0.5 s, a third of a server's start, so that it waits for the first app."""
+
+LOOK_SECONDS = 1.0
+"""How often an app that waits for its kernel looks for an answer that it was not told of."""
 
 NOT_IN_APP = "not-in-app"
 """Tag of cells that an app leaves out."""
@@ -98,8 +104,44 @@ class Apps:
             settings = self._server.config.VoilaConfiguration
             if "prelaunch_hook" not in settings:
                 settings.prelaunch_hook = leave_out
+            renderer: Any = importlib.import_module("voila.notebook_renderer")
+            renderer.VoilaExecutor = attentive(renderer.VoilaExecutor)
             extension._load_jupyter_server_extension(self._server)  # noqa: SLF001 (the name is Jupyter's interface)
             self.loaded = True
+
+
+def attentive(executor: Any) -> Any:
+    """Make what runs an app's cells one that misses no answer of the kernel.
+
+    ZeroMQ tells of an answer only once, to whoever uses the socket next. When a widget's message is sent just then, the
+    send swallows the news: the app waits for ever for an answer that is there, at "Executing 1 of 2", its kernel idle.
+    """
+
+    class Attentive(executor):  # type: ignore[misc]  # Voila is in the image only
+        async def async_start_new_kernel_client(self) -> Any:
+            client = await super().async_start_new_kernel_client()
+            keep_looking(client.shell_channel)
+            return client
+
+    return Attentive
+
+
+def keep_looking(channel: Any) -> None:
+    """Have whoever waits on this channel of a kernel's client look by themselves as well, every `LOOK_SECONDS`."""
+    get = channel.get_msg
+
+    async def get_msg(timeout: float | None = None) -> Any:  # noqa: ASYNC109 (the interface is jupyter_client's)
+        """Wait for a message; `timeout` in seconds, None for ever. Raises queue.Empty when none came."""
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            left = until - time.monotonic()
+            try:
+                return await get(timeout=max(0.0, min(LOOK_SECONDS, left)))
+            except Empty:
+                if left <= LOOK_SECONDS:
+                    raise
+
+    channel.get_msg = get_msg
 
 
 def leave_out(_request: Any, notebook: Any, cwd: str) -> None:  # noqa: ARG001 (Voila's hook has these names)
