@@ -96,7 +96,7 @@ def own_image(host: Host, hub: HubClient, base: str) -> Iterator[str]:
     """An image of the site's own that berths run, until the module ends."""
     build_stacks(host, base, 1)
     try:
-        use(hub, {**SITE, "notebook_image_from": "site/stacks:1"})
+        use(hub, {"notebook_image_from": "site/stacks:1"})
         hub.add_users(*({"name": name, "password": "a-long-enough-password"} for name in ("ida", "jan")))
         yield "site/stacks:1"
     finally:
@@ -115,7 +115,7 @@ def test_what_cannot_be_a_berth_is_refused_with_what_to_add(host: Host, base: st
     before = host.check_output("sha256sum /etc/berth/hub.json")
     for name, (lines, said) in BAD.items():
         build(host, name, f"FROM {base}\n{lines}\n")
-        told = refusal(variables={**SITE, "notebook_image_from": name}, tags=["notebook_image", "jupyterhub"])
+        told = refusal(variables={"notebook_image_from": name}, tags=["notebook_image", "jupyterhub"])
         assert f"{name}: {said}" in told
         assert "add to its Dockerfile: " in told
     assert host.check_output("sha256sum /etc/berth/hub.json") == before
@@ -137,7 +137,7 @@ def test_a_rebuilt_image_disturbs_nobody(host: Host, hub: HubClient, own_image: 
     kernel = hub.new_kernel("ida")
     hub.execute("ida", kernel, "kept = 47")
     build_stacks(host, base, 2)
-    use(hub, {**SITE, "notebook_image_from": own_image})
+    use(hub, {"notebook_image_from": own_image})
     assert hub.execute("ida", kernel, "print(kept)").strip() == "47"
     hub.start("jan")
     edition = "docker inspect --format '{{index .Config.Labels \"edition\"}}' "
@@ -149,4 +149,4 @@ def test_the_example_of_the_documentation_makes_a_berth(host: Host, base: str) -
     found = re.search(r"```dockerfile\n(.*?)```", (PROJECT / "docs" / "image.md").read_text(), re.DOTALL)
     assert found is not None
     build(host, "site/example:1", re.sub(r"ARG BASE=.*", f"ARG BASE={base}", found[1]))
-    converge(variables={**SITE, "notebook_image_from": "site/example:1"}, tags=["notebook_image"])
+    converge(variables={"notebook_image_from": "site/example:1"}, tags=["notebook_image"])
