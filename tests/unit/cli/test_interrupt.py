@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
     from tests.unit.cli.conftest import Checkout
 
+SITE = """
+- hosts: hub
+  gather_facts: false
+  tasks:
+    - name: Report
+      ansible.builtin.debug:
+        msg: {url: "https://berth.example", admin: anna, password_command: "cat [it]", ca_certificate: /etc/ca.crt}
+"""
+
 SLOW = """
 - hosts: all
   gather_facts: false
@@ -103,7 +112,7 @@ def run_on_terminal(checkout: Checkout, *arguments: str, prompt: str = "", answe
 
 def test_on_a_terminal_progress_is_live_and_ends_clean(checkout: Checkout) -> None:
     checkout.write("playbooks/demo_host.yml", SLOW.format(command="sleep 0.4"))
-    checkout.write("playbooks/site.yml", "- hosts: nobody\n")
+    checkout.write("playbooks/site.yml", SITE)
     checkout.run("up")
     code, shown = run_on_terminal(checkout, "up")
     assert code == 0
@@ -116,7 +125,7 @@ def test_on_a_terminal_progress_is_live_and_ends_clean(checkout: Checkout) -> No
 
 def test_ansibles_own_output_is_in_colour_on_a_terminal_and_plain_in_the_log(checkout: Checkout) -> None:
     checkout.write("playbooks/demo_host.yml", SLOW.format(command="sleep 0"))
-    checkout.write("playbooks/site.yml", "- hosts: nobody\n")
+    checkout.write("playbooks/site.yml", SITE)
     code, shown = run_on_terminal(checkout, "up", "-v")
     assert code == 0
     assert "\x1b[0;33mchanged: [one]" in shown
@@ -127,7 +136,7 @@ def test_ansibles_own_output_is_in_colour_on_a_terminal_and_plain_in_the_log(che
 
 def test_ansibles_question_for_a_password_is_answered_with_what_was_typed(checkout: Checkout) -> None:
     checkout.write("playbooks/demo_host.yml", SLOW.format(command="sleep 0"))
-    checkout.write("playbooks/site.yml", "- hosts: nobody\n")
+    checkout.write("playbooks/site.yml", SITE)
     code, shown = run_on_terminal(checkout, "up", "-K", prompt="become password:", answer="hunter2")
     assert code == 0
     assert "1 changed" in shown
