@@ -73,8 +73,8 @@ class Hub:
         return {one["name"] for one in listing[self.host]}
 
     def set_signup(self, mode: str) -> None:
-        """Converge the hub with sign-up closed or by approval."""
-        self._berth("up", "--tags", "jupyterhub", "--extra-vars", f"jupyterhub_signup={mode}")
+        """Converge the hub with sign-up closed or by approval; the proxy's part waits until it answers."""
+        self._berth("up", "--tags", "jupyterhub,proxy", "--extra-vars", f"jupyterhub_signup={mode}")
 
     def publish(self, folder: Path | None = None) -> None:
         """Publish a folder of notebooks to everybody; None publishes what the inventory names."""
