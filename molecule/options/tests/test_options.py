@@ -88,13 +88,17 @@ def environment(container: dict[str, Any]) -> dict[str, str]:
     return dict(line.split("=", 1) for line in container["Config"]["Env"])
 
 
+def first(pattern: str, text: str) -> str:
+    """What the pattern's group matches."""
+    found = re.search(pattern, text)
+    assert found is not None, f"no {pattern} in {text}"
+    return found[1]
+
+
 def offered(page: str) -> list[str]:
     """Profiles on the page on which they are chosen, the chosen one with a star."""
     radios = re.findall(r'<input[^>]*name="profile"[^>]*>', page)
-    return [
-        re.search(r'value="([^"]*)"', radio)[1] + ("*" if " checked" in radio else "")  # type: ignore[index]
-        for radio in radios
-    ]
+    return [first(r'value="([^"]*)"', radio) + ("*" if " checked" in radio else "") for radio in radios]
 
 
 class TestProfiles:
@@ -129,7 +133,7 @@ class TestProfiles:
         session = browser("bob")
         hub.stop("bob")
         page = session.get(f"{hub.url}/hub/spawn", timeout=30).text
-        action = re.search(r'id="spawn_form"\s+action="([^"]+)"', page)[1].replace("&amp;", "&")  # type: ignore[index]
+        action = first(r'id="spawn_form"\s+action="([^"]+)"', page).replace("&amp;", "&")
         answer = session.post(f"{hub.url}{action}", data={"profile": "large"}, timeout=60)
         assert answer.status_code == requests.codes.bad_request
         assert "yours are: small, usual" in answer.text

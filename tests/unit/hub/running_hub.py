@@ -105,7 +105,7 @@ class Hub:
 
 
 class Running:
-    """Starts both, and ends both."""
+    """Starts both, and ends both: `with Running(folder) as hub`, or by hand where a test restarts them."""
 
     def __init__(self, base: Path, secrets: dict[str, str] | None = None, **changes: Any) -> None:
         """Args: secrets: more of them, by name; changes: of the settings, as in `conftest.changed`."""
@@ -115,6 +115,16 @@ class Running:
         self._traefik = Traefik(base / "proxy")
         self._process: subprocess.Popen[bytes] | None = None
         self._hub_url = f"http://127.0.0.1:{free_ports(1)[0]}"
+
+    def __enter__(self) -> Hub:
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self, **changes: Any) -> Hub:
         """Start both, with settings changed as `conftest.changed` has it."""

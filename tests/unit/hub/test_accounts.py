@@ -22,11 +22,8 @@ OTHER = "another one, as good"
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    running = Running(tmp_path_factory.mktemp("hub"))
-    try:
-        yield running.start()
-    finally:
-        running.stop()
+    with Running(tmp_path_factory.mktemp("hub")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -19,17 +19,14 @@ PER_ADDRESS = 12
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    running = Running(
+    with Running(
         tmp_path_factory.mktemp("hub"),
         {"shared_password": USERS, "shared_admin_password": ADMINS},
         authentication__way={"method": "shared-password"},
         authentication__allowed_users=["alice", "bob"],
         authentication__failures_per_address=PER_ADDRESS,
-    )
-    try:
-        yield running.start()
-    finally:
-        running.stop()
+    ) as running:
+        yield running
 
 
 def attempt(hub: Hub, name: str, password: str) -> requests.Response:

@@ -17,11 +17,8 @@ PASSWORD = "a password good enough"
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    running = Running(tmp_path_factory.mktemp("hub"))
-    try:
-        yield running.start()
-    finally:
-        running.stop()
+    with Running(tmp_path_factory.mktemp("hub")) as running:
+        yield running
 
 
 def test_whoever_is_not_logged_in_is_asked_to(hub: Hub) -> None:

@@ -22,11 +22,9 @@ WAITING_MAX = 3
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    running = Running(tmp_path_factory.mktemp("hub"))
-    try:
-        yield running.start(people__signup="approval", people__signup_waiting_max=WAITING_MAX)
-    finally:
-        running.stop()
+    folder = tmp_path_factory.mktemp("hub")
+    with Running(folder, people__signup="approval", people__signup_waiting_max=WAITING_MAX) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
