@@ -7,10 +7,8 @@ import shutil
 import subprocess
 import threading
 import time
-import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -21,6 +19,7 @@ from berth_cli.errors import BerthError, ExitCode, Interrupted
 from berth_cli.processes import Interruption
 from berth_cli.progress import clock
 from berth_cli.project import Project
+from berth_cli.results import Count, FailedTest, read_results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,28 +29,15 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 TAIL_LINES = 40
-"""Lines shown of a failed step's log."""
+"""Lines shown of a failed step's log, and of what a failed test says."""
+
+SHOWN_TESTS = 5
+"""How many failed tests of a step are shown."""
 
 STILL_RUNNING_SECONDS = 60.0
 """How often a sign of life is given where there is no live display."""
 
 _POLL_SECONDS = 0.2
-
-
-@dataclass(frozen=True)
-class Count:
-    """Numbers of tests."""
-
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    def __add__(self, other: Count) -> Count:
-        return Count(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
-
-    def __str__(self) -> str:
-        skipped = f", {self.skipped} skipped" if self.skipped else ""
-        return f"{self.passed} passed, {self.failed} failed{skipped}"
 
 
 @click.command()
@@ -90,7 +76,7 @@ class Run:
     """One run of stages.
 
     Attributes:
-        failures: What failed, to be listed at the end: a line for each step.
+        failures: What failed, to be listed at the end: a line for each step and for each of its tests.
     """
 
     def __init__(self, project: Project, console: Console) -> None:
@@ -163,21 +149,29 @@ class Run:
         began = time.monotonic()
         code = self._execute(step, log, {}, interruption, live=stage.at_once == 1)
         tests = read_results(step.results)
-        reason = _what_failed(code, step, tests)
-        count = _count(step, tests, failed=reason is not None)
+        reason = _what_failed(code, step, tests.count)
+        count = _count(step, tests.count, failed=reason is not None)
         verdict = "FAILED" if count.failed else "ok"
         with self._telling:
             self._say(f"  {verdict:6}  {step.name}  {clock(time.monotonic() - began)}")
             if count.failed:
-                self._show_failure(f"{stage.name}/{step.name}", reason, log)
+                self._show_failure(f"{stage.name}/{step.name}", reason or "tests failed", log, tests.failed)
         return count
 
-    def _show_failure(self, name: str, reason: str | None, log: Path) -> None:
+    def _show_failure(self, name: str, reason: str, log: Path, tests: Sequence[FailedTest]) -> None:
         where = log.relative_to(self._project.root)
-        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]:
+        for failed in tests[:SHOWN_TESTS]:
+            self._say(f"          {failed.name}")
+            self._show_end(failed.report)
+        if not tests:
+            self._show_end(log.read_text(encoding="utf-8", errors="replace"))
+        self._say(f"          {reason}; whole output: {where}")
+        self.failures.append(f"{name}: {reason} ({where})")
+        self.failures += [f"  {failed.name}: {failed.reason}" for failed in tests]
+
+    def _show_end(self, text: str) -> None:
+        for line in text.splitlines()[-TAIL_LINES:]:
             self._say(f"          {line}")
-        self._say(f"          {reason or 'tests failed'}; whole output: {where}")
-        self.failures.append(f"{name}: {reason or 'tests failed'} ({where})")
 
     def _execute(
         self, step: stages.Step, log: Path, variables: Mapping[str, str], interruption: Interruption, *, live: bool
@@ -232,31 +226,6 @@ class Run:
     def _say(self, text: str) -> None:
         # Console.out neither wraps nor takes brackets for markup.
         self._console.out(text, highlight=False)
-
-
-def read_results(path: Path | None) -> Count:
-    """Count the tests in a JUnit XML file; a file that is not there has none.
-
-    Args:
-        path: The file, if there is to be one.
-    """
-    if path is None or not path.is_file():
-        return Count()
-    try:
-        root = ET.parse(path).getroot()  # noqa: S314 (written by our own tests)
-    except ET.ParseError:
-        # Its program ended halfway through, which its exit code says, too.
-        return Count()
-    total = Count()
-    for case in root.iter("testcase"):
-        kinds = {child.tag for child in case}
-        if kinds & {"failure", "error"}:
-            total += Count(failed=1)
-        elif "skipped" in kinds:
-            total += Count(skipped=1)
-        else:
-            total += Count(passed=1)
-    return total
 
 
 def _what_failed(code: int, step: stages.Step, tests: Count) -> str | None:

@@ -14,8 +14,8 @@ from rich.console import Console
 from berth_cli import testing
 from berth_cli.processes import descendants
 from berth_cli.project import Project
+from berth_cli.results import Count, Results, read_results
 from berth_cli.stages import Stage, Step, shell_scripts
-from berth_cli.testing import Count, read_results
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Checkout
@@ -110,6 +110,20 @@ def test_a_failed_step_shows_the_end_of_its_output_and_where_the_rest_is(tmp_pat
     assert "stage/one: exit code 9 (test-results/stage-one.log)" in shown
 
 
+def test_a_failed_test_is_shown_with_its_reason_whatever_came_after_it(tmp_path: Path) -> None:
+    report = "".join(f"line {number}\n" for number in range(100)) + "E  assert 6 == 7"
+    failure = f'<failure message="AssertionError: odd&#10;assert 6 == 7">{report}</failure>'
+    (tmp_path / "more.xml").write_text(
+        XML.format(more=f'<testcase classname="tests.test_it" name="test_c">{failure}</testcase>'), encoding="utf-8"
+    )
+    _, shown = run_step(tmp_path, "cp more.xml test-results/one.xml; seq -f 'tidying up %g' 1000; exit 1")
+    assert "E  assert 6 == 7" in shown
+    assert "line 10\n" not in shown
+    assert "tidying up" not in shown
+    assert shown.splitlines()[-2].strip() == "stage/one: exit code 1 (test-results/stage-one.log)"
+    assert shown.splitlines()[-1].strip() == "tests.test_it::test_c: AssertionError: odd"
+
+
 def test_a_program_that_is_not_there_fails(tmp_path: Path) -> None:
     shown = io.StringIO()
     stage = Stage("stage", [Step("one", ["no-such-program"])])
@@ -169,7 +183,7 @@ def test_shell_scripts_are_known_by_suffix_or_first_line(tmp_path: Path) -> None
 
 def test_broken_results_count_nothing(tmp_path: Path) -> None:
     (tmp_path / "x.xml").write_text("<testsuite><testcase", encoding="utf-8")
-    assert read_results(tmp_path / "x.xml") == Count()
+    assert read_results(tmp_path / "x.xml") == Results()
 
 
 def test_steps_of_a_stage_run_at_once_as_far_as_it_allows(tmp_path: Path) -> None:
