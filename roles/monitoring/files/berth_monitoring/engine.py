@@ -8,7 +8,9 @@ import socket
 import urllib.parse
 from dataclasses import dataclass
 
-SOCKET = "/run/docker.sock"
+SOCKET = "/run/berth-dock-look.sock"
+"""The broker's, which answers what the engine would (role broker)."""
+
 TIMEOUT_SECONDS = 8
 PREFIX = "/berth-"
 
@@ -37,7 +39,7 @@ def berths(network: str, path: str = SOCKET) -> list[Berth]:
 
     Args:
         network: Network of the berths.
-        path: The engine's socket.
+        path: Socket of the broker, or of the engine itself.
 
     Raises:
         OSError: if the engine does not answer.

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from berth_hub.settings.accounts import Accounts
 from berth_hub.settings.authentication import Authentication
-from berth_hub.settings.berths import Berth, Idle
+from berth_hub.settings.berths import Berth, Broker, Idle
 from berth_hub.settings.monitoring import Monitoring
 from berth_hub.settings.options import Options
 from berth_hub.settings.people import People
@@ -19,6 +19,7 @@ __all__ = [
     "Accounts",
     "Authentication",
     "Berth",
+    "Broker",
     "Idle",
     "Monitoring",
     "Options",
@@ -46,6 +47,7 @@ class Settings(Strict):
     authentication: Authentication
     people: People
     idle: Idle
+    broker: Broker = Field(default_factory=Broker)
     options: Options = Field(default_factory=Options)
     monitoring: Monitoring = Field(default_factory=Monitoring)
 

@@ -1,6 +1,7 @@
 """What berths are."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
@@ -27,3 +28,9 @@ class Idle(Strict):
 
     after_seconds: int = Field(ge=0)
     check_every_seconds: int = Field(ge=5)
+
+
+class Broker(Strict):
+    """What the broker lets be made beyond what the other settings say: `images` that fragments of the site ask for."""
+
+    images: list[Annotated[str, Field(pattern=r"^\S+$")]] = Field(default_factory=list)
