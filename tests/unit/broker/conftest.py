@@ -98,7 +98,7 @@ def asked(places: Path, user: str = "alice", **host: Any) -> dict[str, Any]:
         environment={"JUPYTERHUB_API_TOKEN": "secret", "LINES": "a\nb"},
         volumes=["/home/jovyan", "/opt/berth/shared"],
         command=["/opt/berth/shared/start", "jupyterhub-singleuser"],
-        ports=[(8888, "tcp")],
+        ports={"8888/tcp": None},
         labels={"berth.home": user},
         host_config=client.create_host_config(**arguments | host),
     )

@@ -266,6 +266,6 @@ def _environment(asked: Mapping[str, Any]) -> list[str]:
 
 def _ports(asked: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     ports = _object(asked, "ExposedPorts")
-    if len(ports) > 1 or not all(_PORT.fullmatch(port) and value == {} for port, value in ports.items()):
+    if len(ports) != 1 or not all(_PORT.fullmatch(port) and value in (None, {}) for port, value in ports.items()):
         raise Refused("ExposedPorts: there is one TCP port")
     return {port: {} for port in ports}
