@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import docker
 import pytest
 from berth_dock.policy import policy_of
-from berth_hub.settings import Settings
+from berth_hub.settings import Berth, Settings
 
-from tests.unit.hub.conftest import changed, wait_until, write_settings
+from tests.unit.hub.conftest import SETTINGS, changed, wait_until, write_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +70,9 @@ def policy(places: Path) -> Policy:
     return policy_of(Settings.model_validate(settings_for(places)), places / "homes")
 
 
+SCRATCH = Berth.model_validate(SETTINGS["berth"]).scratch
+
+
 def asked(places: Path, user: str = "alice", **host: Any) -> dict[str, Any]:
     """What docker-py sends for a berth, by the arguments that DockerSpawner gives it."""
     client = docker.APIClient(base_url="unix:///nonexistent", version="1.41")
@@ -91,6 +94,8 @@ def asked(places: Path, user: str = "alice", **host: Any) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "init": True,
+        "read_only": True,
+        "tmpfs": SCRATCH,
         "network_mode": "berth",
     }
     made: dict[str, Any] = client.create_container_config(

@@ -77,7 +77,14 @@ def test_berths_are_confined(c: Config) -> None:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "init": True,
+        "read_only": True,
+        "tmpfs": dict.fromkeys(("/tmp", "/var/tmp"), "rw,nosuid,nodev,exec,mode=1777,size=1073741824"),  # noqa: S108 (not ours)
     }
+
+
+def test_a_berth_may_be_left_writable(tmp_path: Path) -> None:
+    one = spawner(configured(tmp_path, berth__read_only=False))
+    assert (one.extra_host_config["read_only"], one.extra_host_config["tmpfs"]) == (False, {})
 
 
 def test_berths_are_removed_when_they_stop_and_nothing_asks_the_engine_needlessly(c: Config) -> None:

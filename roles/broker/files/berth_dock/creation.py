@@ -69,6 +69,7 @@ def rebuild(name: str, body: bytes, policy: Policy) -> dict[str, Any]:
             **_limits(host, policy),
             "NetworkMode": _network(host, policy),
             "Mounts": mounts,
+            **_root_file_system(host, policy),
             "CapDrop": ["ALL"],
             "SecurityOpt": _security(host),
             "IpcMode": "private",
@@ -99,6 +100,8 @@ _TAKEN_OF_HOST = frozenset(
         "SecurityOpt",
         "Init",
         "DeviceRequests",
+        "ReadonlyRootfs",
+        "Tmpfs",
     }
 )
 
@@ -235,6 +238,14 @@ def _gpus(host: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
     if not within:
         raise Refused(f"HostConfig.DeviceRequests.Count is at most {policy.gpus} (-1: all)")
     return {"DeviceRequests": [{"Count": count, "Capabilities": [["gpu"]]}]}
+
+
+def _root_file_system(host: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
+    if policy.read_only and host.get("ReadonlyRootfs") is not True:
+        raise Refused("HostConfig.ReadonlyRootfs is true (jupyterhub_berth_read_only)")
+    if (host.get("Tmpfs") or {}) != policy.scratch:
+        raise Refused(f"HostConfig.Tmpfs is {dict(policy.scratch)}")
+    return {"ReadonlyRootfs": policy.read_only, "Tmpfs": dict(policy.scratch)}
 
 
 def _network(host: Mapping[str, Any], policy: Policy) -> str:

@@ -40,6 +40,8 @@ class Policy:
         cpus: Processors that one berth gets at most.
         pids: Processes and threads that one berth gets at most.
         gpus: GPUs that one berth gets at most; -1 is all.
+        read_only: Whether a berth's root file system must be.
+        scratch: Where it writes then, with the options of the mounts.
         home_in_berth: Where the home is mounted.
         mounts: Directories of the host that any berth may have, and how; its home is not among them.
         homes: Directory of all homes.
@@ -51,6 +53,8 @@ class Policy:
     cpus: float
     pids: int
     gpus: int
+    read_only: bool
+    scratch: Mapping[str, str]
     home_in_berth: str
     mounts: Mapping[str, Mount]
     homes: Path
@@ -75,6 +79,8 @@ def policy_of(settings: Settings, homes: Path = HOMES) -> Policy:
         cpus=max([berth.cpus, *(one.cpus for one in limits if one.cpus)]),
         pids=max([berth.pids, *(one.pids for one in limits if one.pids)]),
         gpus=-1 if -1 in gpus else max(gpus),
+        read_only=berth.read_only,
+        scratch=berth.scratch,
         home_in_berth=str(berth.home),
         mounts={
             str(settings.shared_directory): Mount(SHARED_IN_BERTH, read_only=True),

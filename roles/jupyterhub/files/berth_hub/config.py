@@ -130,6 +130,8 @@ def _berths(c: Any, settings: Settings) -> None:
         "security_opt": ["no-new-privileges"],
         # Reaps what kernels and terminals leave behind.
         "init": True,
+        "read_only": berth.read_only,
+        "tmpfs": berth.scratch,
     }
 
 

@@ -21,6 +21,18 @@ class Berth(Strict):
     home: Path = Path("/home/jovyan")
     notebooks_folder: str = Field(pattern=r"^[^/.][^/]*$")
     start_timeout_seconds: int = Field(ge=10)
+    read_only: bool = True
+    tmp: Bytes = 1024**3
+
+    @property
+    def scratch(self) -> dict[str, str]:
+        """Where a berth writes beside its home if all else is read-only: paths, with the options of their mounts.
+
+        They are in memory, count as the berth's, and hold programs too: packages are built there.
+        """
+        if not self.read_only:
+            return {}
+        return dict.fromkeys(("/tmp", "/var/tmp"), f"rw,nosuid,nodev,exec,mode=1777,size={self.tmp}")  # noqa: S108 (not ours)
 
 
 class Idle(Strict):
