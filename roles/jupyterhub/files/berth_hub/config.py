@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tornado.httpserver import HTTPServer
+
 from berth_hub import authenticators, secrets
 from berth_hub.monitoring import page
 from berth_hub.options import configure_options
@@ -24,6 +26,12 @@ METRICS = "berth-metrics"
 """The service whose token Prometheus reads the hub's metrics with."""
 
 
+REQUEST_BYTES_MAX = 4 * 1024**2
+"""The largest request that a hub gets is a list of accounts: ten thousand of them take 1 MB."""
+
+REQUEST_SECONDS_MAX = 60
+
+
 def configure(c: Any, settings: Settings) -> None:
     """Set every trait that Berth decides on.
 
@@ -31,6 +39,7 @@ def configure(c: Any, settings: Settings) -> None:
         c: the configuration object that `get_config()` returns.
         settings: what the site decided.
     """
+    _bound_requests()
     _hub(c, settings)
     _proxy(c, settings)
     _accounts(c, settings)
@@ -40,6 +49,19 @@ def configure(c: Any, settings: Settings) -> None:
     _services(c, settings)
     _monitoring(c, settings)
     configure_options(c, settings)
+
+
+def _bound_requests() -> None:
+    """Bound what anybody may send before the hub knows who it is.
+
+    JupyterHub has no setting for it, and takes tornado's defaults: 100 MB, held in memory, for as long as it takes.
+    """
+    HTTPServer.configure(
+        None,
+        max_body_size=REQUEST_BYTES_MAX,
+        max_buffer_size=2 * REQUEST_BYTES_MAX,
+        body_timeout=REQUEST_SECONDS_MAX,
+    )
 
 
 def _secret(settings: Settings, name: str) -> str:
