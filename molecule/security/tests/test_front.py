@@ -197,21 +197,22 @@ def test_cookies_that_somebody_else_planted_log_nobody_in(hub: HubClient, people
 
 GUESS = """
 import http.cookiejar, json, ssl, sys, urllib.error, urllib.parse, urllib.request
+from concurrent.futures import ThreadPoolExecutor
 url, names, count = sys.argv[1], sys.argv[2].split(","), int(sys.argv[3])
 context = ssl.create_default_context(cafile=sys.argv[4])
-statuses = []
-for number in range(count):
+def guess(number):
     jar = http.cookiejar.CookieJar()
     handlers = urllib.request.HTTPSHandler(context=context), urllib.request.HTTPCookieProcessor(jar)
     opener = urllib.request.build_opener(*handlers)
-    opener.open(url, timeout=30)
+    opener.open(url, timeout=60)
     token = next(cookie.value for cookie in jar if cookie.name == "_xsrf")
     form = {"username": names[number % len(names)], "password": f"wrong-{number}-password", "_xsrf": token}
     try:
-        statuses.append(opener.open(url, urllib.parse.urlencode(form).encode(), timeout=60).status)
+        return opener.open(url, urllib.parse.urlencode(form).encode(), timeout=60).status
     except urllib.error.HTTPError as error:
-        statuses.append(error.code)
-print(json.dumps(statuses))
+        return error.code
+with ThreadPoolExecutor(8) as threads:
+    print(json.dumps(list(threads.map(guess, range(count)))))
 """
 
 
