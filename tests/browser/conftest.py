@@ -31,7 +31,32 @@ DEMO: Final = {
 }
 """A demo host apart from the one that a person may have up."""
 
-NAMES: Final = ("alice", "bob", "carol", "dave", "erin", "frank")
+STAFF: Final = "browser-test-staff"
+"""A group that a profile of `OPTIONS` is for."""
+
+NAMES: Final = ("alice", "bob", "carol", "dave", "erin", "frank", "heidi", "ivan", "judy")
+
+ADMIN: Final = "grace"
+
+GUEST: Final = "gina"
+"""Signs up by herself."""
+
+OPTIONS: Final = {
+    "jupyterhub_signup": "approval",
+    "notebook_image_profiles": [
+        {"name": "usual", "title": "Usual", "description": "For the course.", "default": True},
+        {"name": "small", "title": "Small", "description": "To read and try.", "memory": "1G", "cpus": 1},
+        {
+            "name": "large",
+            "title": "Large",
+            "description": "For staff, who compute.",
+            "memory": "3G",
+            "cpus": 1.5,
+            "groups": [STAFF],
+        },
+    ],
+}
+"""What the tests of options want different from a hub as it comes."""
 
 _CHROMIUM_ARGUMENTS: Final = (
     "--no-sandbox",
@@ -53,6 +78,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed:
         item.stash[_FAILED] = True
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of a hub with options last: it is converged once, and the others meet a hub as it comes."""
+    items.sort(key=lambda item: "hub_with_options" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
@@ -175,7 +205,8 @@ def people(hub: Hub) -> Iterator[dict[str, Person]]:
 
     Whom the tests did not make they do not remove either, except on the demo host that is theirs.
     """
-    present = hub.user_names() & set(NAMES)
+    everybody = {*NAMES, ADMIN}
+    present = hub.user_names() & {*everybody, GUEST}
     if present and "BERTH_URL" in os.environ:
         pytest.fail(
             f"{hub.url} has users that the browser tests want to make: {', '.join(sorted(present))}. "
@@ -184,8 +215,18 @@ def people(hub: Hub) -> Iterator[dict[str, Person]]:
         )
     if present:
         hub.remove_users(present)
-    made = {name: Person(name, secrets.token_urlsafe(12)) for name in NAMES}
-    hub.add_users(list(made.values()))
+    groups = {"heidi": (STAFF,)}
+    made = {name: Person(name, secrets.token_urlsafe(12), groups.get(name, ()), name == ADMIN) for name in everybody}
+    hub.add_users(made.values())
     yield made
     if "BERTH_URL" in os.environ and os.environ.get("BERTH_KEEP") != "1":
-        hub.remove_users(set(NAMES))
+        hub.remove_users(hub.user_names() & {*everybody, GUEST})
+
+
+@pytest.fixture(scope="session")
+def hub_with_options(hub: Hub) -> Iterator[Hub]:
+    """Have the hub offer `OPTIONS`; it gets back what its inventory says, unless it is removed anyway."""
+    hub.converge(OPTIONS)
+    yield hub
+    if "BERTH_URL" in os.environ or os.environ.get("BERTH_KEEP") == "1":
+        hub.converge({})
