@@ -19,7 +19,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from . import lab
-from .hub import CHECKOUT, Hub, Person, call
+from .hub import CHECKOUT, NOTEBOOKS, Hub, Person, call
 
 NewWindow = Callable[[str], Page]
 Picture = Callable[[Page, str], None]
@@ -80,9 +80,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+_ORDER: Final = ("hub", "edition", "hub_with_options")
+"""By what they ask for, tests are run in this order: what changes the hub need not be put back for others then."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a hub with options last: it is converged once, and the others meet a hub as it comes."""
-    items.sort(key=lambda item: "hub_with_options" in getattr(item, "fixturenames", ()))
+    """Run first what needs no hub, or one as it comes, and last what changes it."""
+
+    def place(item: pytest.Item) -> int:
+        asked = getattr(item, "fixturenames", ())
+        return max((number for number, name in enumerate(_ORDER, start=1) if name in asked), default=0)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -183,8 +192,13 @@ def hub(screenshots: Path) -> Iterator[Hub]:
         (screenshots / "berth-up.log").write_text(log, encoding="utf-8")
         yield _find_hub(None, None, DEMO)
     finally:
-        if os.environ.get("BERTH_KEEP") != "1":
+        if not _stays():
             call([berth, "down", "--yes"], DEMO)
+
+
+def _stays() -> bool:
+    """Whether the hub is there after the tests."""
+    return "BERTH_URL" in os.environ or os.environ.get("BERTH_KEEP") == "1"
 
 
 def _find_hub(url: str | None, inventory: Path | None, environment: dict[str, str]) -> Hub:
@@ -228,5 +242,15 @@ def hub_with_options(hub: Hub) -> Iterator[Hub]:
     """Have the hub offer `OPTIONS`; it gets back what its inventory says, unless it is removed anyway."""
     hub.converge(OPTIONS)
     yield hub
-    if "BERTH_URL" in os.environ or os.environ.get("BERTH_KEEP") == "1":
+    if _stays():
         hub.converge({})
+
+
+@pytest.fixture(scope="session")
+def edition(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the shared notebooks to change and publish; the hub's own are published at the end, if it stays."""
+    folder = tmp_path_factory.mktemp("edition") / "notebooks"
+    shutil.copytree(NOTEBOOKS, folder)
+    yield folder
+    if _stays():
+        hub.publish()

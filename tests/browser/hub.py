@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
@@ -21,6 +22,9 @@ NOTEBOOKS: Final = CHECKOUT / "files" / "notebooks"
 
 JUPYTER: Final = "#jupyterlab-splash, .jp-LabShell, .jp-DirListing, .jp-Notebook"
 """What shows that the browser is at a user's server."""
+
+STOPPED_SECONDS: Final = 120
+"""Patience for a server to stop."""
 
 
 @dataclass(frozen=True)
@@ -164,11 +168,28 @@ def log_out(page: Page, hub: Hub) -> None:
 
 
 def stop_server(page: Page, hub: Hub) -> None:
-    """Stop one's server from the hub's home page, and wait until it can be started again."""
+    """Stop one's server from the hub's home page, and wait until it can be started again.
+
+    Looks anew and presses again when nothing happens: the button works once the page's script is there, which may be
+    later than the page; and Chromium gives up on requests when a container comes or goes on its machine.
+    """
+    deadline = time.monotonic() + STOPPED_SECONDS
+    stop, start = page.locator("#stop"), page.locator("#start")
     page.goto(f"{hub.url}/hub/home")
-    page.locator("#stop").click()
-    expect(page.locator("#stop")).to_be_hidden()
-    expect(page.locator("#start")).to_contain_text("Start")
+    while True:
+        with suppress(PlaywrightTimeoutError, AssertionError):
+            with page.expect_request(_stops_a_server, timeout=5_000):
+                stop.click(timeout=5_000)
+            expect(stop).to_be_hidden(timeout=30_000)
+        page.goto(f"{hub.url}/hub/home")
+        expect(start).to_be_visible()
+        if "Start" in start.inner_text():
+            return
+        assert time.monotonic() < deadline, f"the server is not stopped after {STOPPED_SECONDS} s"
+
+
+def _stops_a_server(request: Request) -> bool:
+    return request.method == "DELETE" and request.url.endswith("/server")
 
 
 def start_server(page: Page, hub: Hub) -> None:
