@@ -145,19 +145,20 @@ def log_in(page: Page, hub: Hub, person: Person, path: str) -> None:
     wait_for_server(page)
 
 
-def wait_for_server(page: Page, shown: str = JUPYTER) -> None:
+def wait_for_server(page: Page, shown: str = JUPYTER, patience_ms: float | None = None) -> None:
     """Wait until Jupyter's own page is there, launching the server where the hub asks for it.
 
-    `shown` is what tells that page, for one that is not Jupyter's usual one.
+    `shown` is what tells that page, for one that is not Jupyter's usual one; `patience_ms`, in milliseconds, is for one
+    that takes longer than others.
     """
     jupyter = page.locator(shown)
     launch = page.locator("#start")
-    expect(jupyter.or_(launch).first).to_be_visible()
+    expect(jupyter.or_(launch).first).to_be_visible(timeout=patience_ms)
     if launch.is_visible():
         # The hub may move on by itself at this very moment; what counts is whether Jupyter appears.
         with suppress(PlaywrightTimeoutError):
             launch.click(timeout=5_000)
-    expect(jupyter.first).to_be_visible()
+    expect(jupyter.first).to_be_visible(timeout=patience_ms)
 
 
 def log_out(page: Page, hub: Hub) -> None:

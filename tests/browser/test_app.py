@@ -55,11 +55,11 @@ def test_the_address_of_an_app_works_after_its_server_was_stopped(
     kept = hub.server(dave, "/voila/render/notebooks/hello.ipynb")
     window.goto(kept)
     fill_login(window, dave.name, dave.password)
-    wait_for_server(window, FIELD)
+    wait_for_server(window, FIELD, STARTED_MS)
 
     stop_server(window, hub)
     window.goto(kept)
-    wait_for_server(window, FIELD)
+    wait_for_server(window, FIELD, STARTED_MS)
     field = window.locator(FIELD)
     expect(field).to_have_value("Hello World ", timeout=STARTED_MS)
     assert urlsplit(window.url).path == urlsplit(kept).path
