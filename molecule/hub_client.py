@@ -24,7 +24,7 @@ def wait_until(what: Callable[[], Any], seconds: float = 60, every: float = 0.2)
             last = what()
             if last:
                 return last
-        except (requests.RequestException, OSError, AssertionError) as error:
+        except (requests.RequestException, websocket.WebSocketException, OSError, ValueError, AssertionError) as error:
             last = error
         time.sleep(every)
     raise AssertionError(f"not within {seconds} s; last answer: {last!r}")
