@@ -5,8 +5,11 @@ import os
 import re
 import socket
 import ssl
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import websocket
+import yaml
 from certificates import Authority, pem, write_pair
 from converging import PROJECT, assert_converges_to_nothing, converge, refusal
 from cryptography import x509
@@ -26,6 +30,9 @@ FOLDER = PROJECT / ".berth" / os.environ["BERTH_DEMO_NAME"]
 URL = f"https://{NAME}:{HTTPS}"
 BASE = "/jupyter/"
 TAGS = ["jupyterhub", "proxy"]
+ACME = yaml.safe_load((Path(__file__).resolve().parents[1] / "vars" / "main.yml").read_text())
+ACME_HTTP = {**ACME, "proxy_acme_challenge": "http", "proxy_acme_directory": "https://localhost:14001/dir"}
+OFF = {"proxy_public_url": URL, "proxy_tls": "off", "proxy_trusted_fronts": ["127.0.0.1"]}
 ALICE = {"name": "alice", "password": "a-long-enough-password"}
 
 
@@ -95,24 +102,24 @@ class Kernel:
                 return printed.strip()
 
 
-@pytest.fixture(scope="module")
-def pebble_ca(host: Host) -> Path:
-    """The CA that pebble made when it started."""
+def pebble_ca(host: Host, management_port: int) -> Path:
+    """The CA that an ACME server made when it started."""
     # Not checked: it is on the host itself, and what comes is checked by everything that follows.
     code = (
-        "import ssl, urllib.request as r; c = ssl.create_default_context(); c.check_hostname = False; "
+        "import ssl, sys, urllib.request as r; c = ssl.create_default_context(); c.check_hostname = False; "
         "c.verify_mode = ssl.CERT_NONE; "
         "o = r.build_opener(r.ProxyHandler({}), r.HTTPSHandler(context=c)); "
-        "print(o.open('https://127.0.0.1:15000/roots/0').read().decode())"
+        "print(o.open(f'https://127.0.0.1:{sys.argv[1]}/roots/0').read().decode())"
     )
-    path = FOLDER / "pebble-root.crt"
-    path.write_text(host.check_output("python3 -c %s", code))
+    path = FOLDER / f"pebble-{management_port}.crt"
+    path.write_text(host.check_output("python3 -c %s %s", code, str(management_port)))
     return path
 
 
 @pytest.fixture(scope="module")
-def acme_hub(host: Host, pebble_ca: Path) -> HubClient:
-    hub = client(host, pebble_ca)
+def acme_hub(host: Host) -> HubClient:
+    """The host as it was converged: by an ACME server that cannot try plain HTTP."""
+    hub = client(host, pebble_ca(host, 15000))
     wait_until(hub.healthy, 120)
     hub.add_users(ALICE)
     return hub
@@ -141,6 +148,30 @@ def test_renewal_cuts_nobodys_websocket(host: Host, acme_hub: HubClient) -> None
     kernel.socket.close()
     assert served().not_valid_before_utc >= before.not_valid_before_utc
     assert main_pid(host) == pid
+
+
+@pytest.fixture(scope="module")
+def http_hub(host: Host, acme_hub: HubClient) -> HubClient:
+    """The host, now with an ACME server that cannot try anything but plain HTTP."""
+    acme_hub.stop("alice")
+    converge(None, ACME_HTTP, TAGS)
+    hub = client(host, pebble_ca(host, 15001))
+    wait_until(hub.healthy, 120)
+    return hub
+
+
+def test_certificate_by_plain_http_on_the_port_that_leads_to_https(http_hub: HubClient) -> None:
+    assert http_hub.healthy()  # with the second server's CA
+    assert "Pebble" in served().issuer.rfc4514_string()
+    for path in ("/hub/login", "/.well-known/acme-challenge/x"):
+        answer = requests.get(f"http://{NAME}:{HTTP}{path}", allow_redirects=False, timeout=30)
+        assert "Location" not in answer.headers if "acme" in path else answer.headers["Location"] == URL + path
+
+
+def test_with_an_acme_server_a_converge_again_changes_nothing(http_hub: HubClient) -> None:
+    assert_converges_to_nothing(None, ACME_HTTP, TAGS)
+    assert_converges_to_nothing(None, ACME_HTTP, ["proxy"], check=True)
+    assert http_hub.healthy()
 
 
 class Site:
@@ -177,6 +208,20 @@ http:
             "jupyterhub_base_url": BASE,
         }
 
+    @contextmanager
+    def key_in_vault(self) -> Iterator[dict[str, str]]:
+        """Within it the key's file is encrypted, and ansible finds the password by what it gives."""
+        plain, password = self.key.read_bytes(), self.folder / "vault-password"
+        password.write_text("a password of the vault")
+        vault = {"ANSIBLE_VAULT_PASSWORD_FILE": str(password)}
+        program = Path(sys.executable).with_name("ansible-vault")
+        subprocess.run([program, "encrypt", self.key], env={**os.environ, **vault}, check=True, capture_output=True)
+        assert b"$ANSIBLE_VAULT" in self.key.read_bytes()
+        try:
+            yield vault
+        finally:
+            self.key.write_bytes(plain)
+
     def first(self) -> x509.Certificate:
         return x509.load_pem_x509_certificates(self.certificate.read_bytes())[0]
 
@@ -187,9 +232,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 @pytest.fixture(scope="module")
-def own_hub(host: Host, acme_hub: HubClient, site: Site) -> HubClient:
+def own_hub(host: Host, http_hub: HubClient, site: Site) -> HubClient:
     """The host, now with the site's certificate and below a path."""
-    acme_hub.stop("alice")
+    assert http_hub.healthy()
     converge(None, site.variables, TAGS)
     hub = client(host, site.ca, URL + BASE)
     wait_until(hub.healthy, 120)
@@ -242,24 +287,41 @@ def test_mistake_is_refused_and_the_old_certificate_stays(own_hub: HubClient, si
     assert served() == before
 
 
+def test_key_is_the_proxys_alone(host: Host, own_hub: HubClient, site: Site) -> None:
+    (path,) = host.check_output("ls /etc/berth/tls/own-*.key").splitlines()
+    _assert_key(host, path, site)
+
+
+def _assert_key(host: Host, path: str, site: Site) -> None:
+    key = host.file(path)
+    assert (key.user, key.group, key.mode) == ("root", "berth-proxy", 0o640)
+    assert key.content == site.key.read_bytes()
+    for user, may in (("berth-proxy", True), ("berth", False), ("nobody", False)):
+        assert host.run("runuser -u %s -- cat %s", user, path).succeeded is may, user
+
+
 def test_new_files_are_served_without_a_restart(host: Host, own_hub: HubClient, site: Site) -> None:
+    """The new key is in a vault."""
     before, pid = served(), main_pid(host)
     write_pair(site.folder, site.authority, NAME)
     site.greet("hello-again")
-    converge(None, site.variables, ["proxy"])
+    with site.key_in_vault() as vault:
+        done = converge(vault, site.variables, ["proxy"])
+        assert_converges_to_nothing(vault, site.variables, ["proxy"], check=True)
+    assert "PRIVATE KEY" not in done.stdout + done.stderr
     assert served() == site.first() != before
     assert main_pid(host) == pid
-    assert len(host.check_output("ls /etc/berth/tls/own-*").splitlines()) == 2
+    certificate, key = host.check_output("ls /etc/berth/tls/own-*").splitlines()
+    assert host.file(certificate).content == site.certificate.read_bytes()
+    _assert_key(host, key, site)
     answer = own_hub.session.get(f"{URL}/hello-again", timeout=30, allow_redirects=False)
     assert answer.headers["Location"] == "https://example.org/hello-again"
-    assert_converges_to_nothing(None, site.variables, ["proxy"], check=True)
 
 
 @pytest.fixture(scope="module")
 def front(host: Host, site: Site) -> HubClient:
     """The host behind the nginx of docs/https.md."""
-    off = {"proxy_public_url": URL, "proxy_tls": "off", "proxy_trusted_fronts": ["127.0.0.1"]}
-    converge(None, off, TAGS)
+    converge(None, OFF, TAGS)
     (snippet,) = re.findall(r"```nginx\n(.*?)```", (PROJECT / "docs/https.md").read_text(), re.DOTALL)
     for documented, here in (
         ("listen 443", f"listen {HTTPS}"),
@@ -317,3 +379,9 @@ def test_forwarded_headers_are_believed_from_the_front_alone(host: Host, front: 
 def test_keys_and_configuration_of_the_site_are_gone(host: Host, front: HubClient) -> None:
     assert host.run("ls /etc/berth/tls/own-* /var/lib/berth/routes/site-*").stdout == ""
     assert front.session.get(f"{URL}/hello-again", timeout=30).url != "https://example.org/hello-again"
+
+
+def test_behind_a_front_a_converge_again_changes_nothing(front: HubClient) -> None:
+    assert_converges_to_nothing(None, OFF, TAGS)
+    assert_converges_to_nothing(None, OFF, ["proxy"], check=True)
+    assert front.healthy()

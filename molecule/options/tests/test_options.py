@@ -299,12 +299,31 @@ class TestConvergedAgain:
         assert host.check_output(laid) == before
         assert hub.healthy()
 
+    def test_a_profile_whose_image_cannot_be_had_or_run_changes_nothing(self, hub: HubClient, host: Host) -> None:
+        image = json.loads(host.check_output("cat /etc/berth/hub.json"))["berth"]["image"]
+        host.check_output(f"printf 'FROM {image}\\nENV PATH=/usr/bin:/bin\\n' | docker build -q -t berth/bare:1 -")
+        before = host.check_output("sha256sum /etc/berth/hub.json")
+        for wrong, said in (
+            ("berth/bare:1", "berth/bare:1: it has no jupyterhub-singleuser on its PATH"),
+            (
+                "localhost:1/nobody/has:1",
+                "image localhost:1/nobody/has:1 of profile wrong is not on the host and cannot",
+            ),
+        ):
+            given = {**variables(), "notebook_image_profiles": [{"name": "wrong", "image": wrong}]}
+            assert said in refusal(variables=given, tags=["notebook_image", "jupyterhub"])
+        assert host.check_output("sha256sum /etc/berth/hub.json") == before
+        assert hub.healthy()
+
     def test_options_can_be_changed_and_taken_away(self, hub: HubClient, host: Host, browser: Any) -> None:
         image = json.loads(host.check_output("cat /etc/berth/hub.json"))["berth"]["image"]
         host.check_output(f"printf 'FROM {image}\\nENV OWN=yes\\n' | docker build -q -t berth/other:1 -")
         host.check_output("echo kept >/srv/berth/folders/project/kept")
         given = {**variables(), "jupyterhub_interface": "notebook", "jupyterhub_start": "page", "jupyterhub_gpus": 0}
-        given["notebook_image_profiles"] = [{"name": "other", "image": "berth/other:1", "memory": "300M"}]
+        given["notebook_image_profiles"] = [
+            {"name": "usual", "default": True},
+            {"name": "other", "image": "berth/other:1", "memory": "300M"},
+        ]
         given["jupyterhub_active_servers_max"] = 2
         given |= {"jupyterhub_idle_seconds": 90, "jupyterhub_idle_check_seconds": 5}
         for name in ("announcement", "logo", "config_d"):
@@ -320,12 +339,15 @@ class TestConvergedAgain:
         assert page.url == f"{hub.url}/hub/home"
         assert "Maintenance" not in page.text
 
-        start(hub, "alice")
+        assert offered(browser("alice").get(f"{hub.url}/hub/spawn", timeout=30).text) == ["usual*", "other"]
+        start(hub, "alice", {"profile": "other"})
         found = inspected(host, "berth-alice")
         assert found["Config"]["Image"] == "berth/other:1"
         assert (environment(found)["OWN"], "SITE_FRAGMENT" in environment(found)) == ("yes", False)
         assert found["HostConfig"]["Memory"] == 300 * 1024**2
-        assert "project" not in host.check_output("docker exec berth-alice cat /proc/mounts")
+        there = host.check_output("docker exec berth-alice cat /proc/mounts")
+        assert "shared/data" in there
+        assert "project" not in there
         kernel = hub.new_kernel("alice")
         assert hub.execute("alice", kernel, "print(6 * 7)").strip() == "42"
         assert (
@@ -335,6 +357,8 @@ class TestConvergedAgain:
             assert hub.as_user("alice", "GET", path).ok, path
 
         start(hub, "carol")
+        usual = inspected(host, "berth-carol")
+        assert (usual["Config"]["Image"], "OWN" in environment(usual)) == (image, False)
         refused = request_start(hub, "bob")
         assert refused.status_code == requests.codes.too_many_requests
         assert "Active user limit exceeded" in refused.json()["message"]

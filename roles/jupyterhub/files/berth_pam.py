@@ -15,6 +15,21 @@ SERVICE = "berth"
 """File in /etc/pam.d."""
 
 REQUEST_BYTES_MAX = 8192
+"""With the end of its line."""
+
+NAME_CHARACTERS_MAX = 256
+"""As many as LOGIN_NAME_MAX of Linux has."""
+
+
+def is_name(name: str) -> bool:
+    """Whether PAM may be asked about the name: some of its modules make files or commands of names."""
+    return (
+        0 < len(name) <= NAME_CHARACTERS_MAX
+        and name.isprintable()
+        and "/" not in name
+        and name not in (".", "..")
+        and not name.startswith("-")
+    )
 
 
 def admitted(name: str, password: str) -> bool:
@@ -31,17 +46,17 @@ def admitted(name: str, password: str) -> bool:
 def serve(source: BinaryIO, answer: TextIO) -> None:
     """Answer one request."""
     try:
-        line = source.readline(REQUEST_BYTES_MAX + 1)
+        line = source.readline(REQUEST_BYTES_MAX)
         if not line.endswith(b"\n"):
             raise ValueError(f"a request is one line of at most {REQUEST_BYTES_MAX} bytes")
         request = json.loads(line)
         name, password = request["name"], request["password"]
         if not (isinstance(name, str) and isinstance(password, str)):
             raise TypeError("name and password are texts")
-        # PAM ends both at a NUL, and an empty password is right for accounts that have none.
-        right = bool(name and password) and "\0" not in name + password and admitted(name, password)
+        # PAM ends a password at a NUL, and an empty one is right for accounts that have none.
+        right = is_name(name) and bool(password) and "\0" not in password and admitted(name, password)
         reply = {"admitted": right}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         # Not the error itself, which may quote what was sent.
         print(f"not a request: {type(error).__name__}", file=sys.stderr)
         reply = {"admitted": False}

@@ -25,6 +25,12 @@ LDAP_SECONDS = 10
 PAM_SECONDS = 30
 """How long the host may take to check a password: it makes wrong ones wait for some seconds on purpose."""
 
+PAM_AT_ONCE = 8
+"""How many passwords the host checks at once; others wait in line. On more than `MaxConnections` systemd hangs up."""
+
+PAM_QUESTION_BYTES_MAX = 8192
+"""Longer questions are not read by the helper (`REQUEST_BYTES_MAX`): no name and password of the host need them."""
+
 
 class Native(Guarded, BerthAuthenticator):
     """Accounts of the hub's own, which lock themselves."""
@@ -45,11 +51,17 @@ class SharedPassword(Foreign, SharedPasswordAuthenticator):
 class _HostAccounts(Authenticator):
     socket = Unicode("/run/berth-pam.sock", config=True, help="Where the helper that may ask PAM listens.")
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._turns = asyncio.Semaphore(PAM_AT_ONCE)
+
     async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:  # noqa: ARG002 (JupyterHub's)
         name, password = data["username"], data["password"]
         question = json.dumps({"name": name, "password": password}).encode() + b"\n"
+        if len(question) > PAM_QUESTION_BYTES_MAX:
+            return None
         try:
-            async with asyncio.timeout(PAM_SECONDS):
+            async with self._turns, asyncio.timeout(PAM_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(self.socket)
                 try:
                     writer.write(question)
@@ -60,7 +72,7 @@ class _HostAccounts(Authenticator):
         except (OSError, TimeoutError, ValueError) as error:
             self.log.error("The helper for PAM does not answer (journalctl -u 'berth-pam*'): %r", error)  # noqa: TRY400
             raise unavailable("What checks passwords on this host") from None
-        if "admitted" not in answer:
+        if not isinstance(answer, dict) or "admitted" not in answer:
             raise unavailable("What checks passwords on this host")
         return name if answer["admitted"] is True else None
 
