@@ -133,9 +133,9 @@ def test_acme_server_gave_the_certificate(host: Host, acme_hub: HubClient) -> No
 
 
 def test_acme_storage_is_the_proxys_alone(host: Host) -> None:
-    (path,) = host.check_output("ls /var/lib/berth/proxy/acme-*.json").splitlines()
-    file = host.file(path)
-    assert (file.user, file.mode) == ("berth-proxy", 0o600)
+    for path in host.check_output("ls /var/lib/berth/proxy/acme-*.json").splitlines():
+        file = host.file(path)
+        assert (file.user, file.mode) == ("berth-proxy", 0o600)
     assert "PRIVATE" not in host.check_output("journalctl --unit=berth-proxy --no-pager")
 
 
