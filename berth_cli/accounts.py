@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import secrets
 import sys
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from berth_cli.errors import BerthError
+from berth_cli.state import state_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -101,6 +103,22 @@ def write_passwords(file: Path, passwords: Mapping[str, str]) -> None:
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow(["name", "password"])
         writer.writerows(passwords.items())
+
+
+def file_until_shown(csv_file: Path, inventory: str) -> Path:
+    """Where passwords that are made up for the people of a file are until they are shown; it is not there yet.
+
+    The same file for the same inventory has the same place: an interrupted run is finished by the next one, which
+    takes over what lies beside it with the suffix ``.part``.
+    """
+    folder = state_dir() / "passwords"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    key = hashlib.sha256(f"{inventory}\n{csv_file.absolute()}".encode()).hexdigest()[:16]
+    target = folder / f"{key}.csv"
+    if target.exists():
+        # Done, and not shown any more.
+        target.replace(f"{target}.part")
+    return target
 
 
 def read_passwords(file: Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,11 +105,11 @@ def add(
 def _add_file(project: Project, options: RunOptions, file: Path, passwords_to: Path | None) -> None:
     if not file.is_file():
         raise BerthError(f'--csv: there is no file "{file}"')
-    with tempfile.TemporaryDirectory(prefix="berth-passwords-") as private:
-        target = (passwords_to or Path(private) / "passwords.csv").absolute()
-        variables = {"jupyterhub_users_csv": str(file.absolute()), "jupyterhub_users_passwords_to": str(target)}
-        reports = ask_hosts(project, "users", options, variables)
-        passwords = accounts.read_passwords(target)
+    inventory = project.inventory(options.inventory)
+    target = accounts.file_until_shown(file, inventory) if passwords_to is None else passwords_to.absolute()
+    variables = {"jupyterhub_users_csv": str(file.absolute()), "jupyterhub_users_passwords_to": str(target)}
+    reports = ask_hosts(project, "users", options, variables)
+    passwords = accounts.read_passwords(target)
     for report in reports:
         created, changed = report.data["created"], report.data["changed"]
         would = "would be " if options.check else ""
@@ -119,6 +118,7 @@ def _add_file(project: Project, options: RunOptions, file: Path, passwords_to: P
     _tell_homes(reports)
     if passwords_to is None:
         _tell_passwords(passwords, None, only_check=options.check)
+        target.unlink(missing_ok=True)
     elif not options.check:
         click.echo(f"{len(passwords)} passwords were made up, and are in {passwords_to}.")
 

@@ -8,6 +8,7 @@ import requests
 from hub_client import HubClient, wait_until
 from testinfra.host import Host
 
+FIRST = "made-up-before-1"
 HEADER = "\ufeffname,password,groups,admin\r\n"
 
 DATABASE = """
@@ -56,11 +57,18 @@ def test_a_bad_line_is_named_and_nobody_is_added(hub: HubClient, tmp_path: Path)
 
 def test_a_class_comes_and_leaves_nothing_behind(host: Host, hub: HubClient, tmp_path: Path) -> None:
     file, passwords = tmp_path / "class.csv", tmp_path / "passwords.csv"
-    file.write_bytes(f'{HEADER}dora,,students; lab,\r\n"Emil","a password, of his own",students,yes\r\n'.encode())
+    file.write_bytes(
+        f'{HEADER}finn,,,\r\ndora,,students; lab,\r\n"Emil","a password, of his own",students,yes\r\n'.encode()
+    )
+    # As if the hub had been lost after the first of them was added.
+    part = tmp_path / "passwords.csv.part"
+    part.write_text(f"name,password\nfinn,{FIRST}\n")
+    hub.add_users({"name": "finn", "password": FIRST})
     variables = {"jupyterhub_users_csv": str(file), "jupyterhub_users_passwords_to": str(passwords)}
     done = converging.converge(playbook="users", variables=variables)
-    header, (name, password) = [line.split(",") for line in passwords.read_text().splitlines()]
-    assert (header, name) == (["name", "password"], "dora")
+    header, first, (name, password) = [line.split(",") for line in passwords.read_text().splitlines()]
+    assert (header, first, name) == (["name", "password"], ["finn", FIRST], "dora")
+    assert not part.exists()
     assert passwords.stat().st_mode & 0o777 == 0o600
     assert password not in done.stdout
     assert "of his own" not in done.stdout
@@ -76,7 +84,7 @@ def test_a_class_comes_and_leaves_nothing_behind(host: Host, hub: HubClient, tmp
     assert host.run("docker inspect berth-dora").succeeded
     # One that the hub has lost sight of, as after a crash.
     host.check_output("docker create --name berth-dora-lost --label berth.home=dora %s true", image(host))
-    gone = {"jupyterhub_users_wanted": [{"name": name, "state": "absent"} for name in ("dora", "emil")]}
+    gone = {"jupyterhub_users_wanted": [{"name": name, "state": "absent"} for name in ("dora", "emil", "finn")]}
     assert converging.changes(converging.converge(playbook="users", variables=gone)) == 1
     assert host.check_output("docker ps --all --quiet --filter label=berth.home=dora") == ""
     assert host.run("docker inspect berth-dora").failed

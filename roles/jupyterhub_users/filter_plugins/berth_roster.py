@@ -27,10 +27,14 @@ def new_password() -> str:
     return "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4))
 
 
-def read(file: Path) -> list[dict[str, Any]]:
+def read(file: Path, pending: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """Accounts as `jupyterhub_users_wanted` takes them; those without a password get one that is made up.
 
     UTF-8 with or without a byte order mark, lines that end as on any system.
+
+    Args:
+        file: the CSV file.
+        pending: passwords that an earlier run made up for the same people, by name in lower case.
 
     Raises:
         RosterError: if the file cannot be read or a line of it is wrong.
@@ -54,7 +58,7 @@ def read(file: Path) -> list[dict[str, Any]]:
             if header is None:
                 header = _header(file, here, cells)
                 continue
-            row = _row(f"{file} line {here}", header, cells)
+            row = _row(f"{file} line {here}", header, cells, pending or {})
             earlier = seen.setdefault(row["name"].lower(), here)
             if earlier != here:
                 raise RosterError(f"{file} line {here}: {row['name']!r} is there already, in line {earlier}")
@@ -81,7 +85,7 @@ def _header(file: Path, line: int, cells: Sequence[str]) -> list[str]:
     return names
 
 
-def _row(where: str, header: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
+def _row(where: str, header: Sequence[str], cells: Sequence[str], pending: Mapping[str, str]) -> dict[str, Any]:
     if len(cells) != len(header):
         raise RosterError(
             f"{where}: has {len(cells)} cells where the header has {len(header)}: put cells with commas in quotes"
@@ -98,27 +102,52 @@ def _row(where: str, header: Sequence[str], cells: Sequence[str]) -> dict[str, A
     if _ADMIN[admin] is not None:
         row["admin"] = _ADMIN[admin]
     # Not stripped: a blank at an end may be meant.
-    row["password"] = given.get("password", "") or new_password()
+    row["password"] = given.get("password", "") or pending.get(name.lower()) or new_password()
     row["generated"] = not given.get("password")
     return row
 
 
-def berth_roster(file: str) -> dict[str, Any]:
-    """For the playbook: `wanted`, or `problem`; an error raised here would be hidden together with the passwords."""
+def unfinished(file: Path) -> dict[str, str]:
+    """Passwords, by name, that a run wrote down before it asked the hub, and did not hand out.
+
+    Raises:
+        RosterError: if the file is there and cannot be read.
+    """
     try:
-        return {"wanted": read(Path(file).expanduser()), "problem": ""}
+        with file.open(encoding="utf-8", newline="") as source:
+            return {row["name"]: row["password"] for row in csv.DictReader(source)}
+    except FileNotFoundError:
+        return {}
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise RosterError(f"{file}: what an earlier run left cannot be read: {error!r}") from None
+
+
+def berth_roster(file: str, part: str = "") -> dict[str, Any]:
+    """For the playbook: `wanted`, or `problem`; an error raised here would be hidden together with the passwords.
+
+    Args:
+        file: the CSV file.
+        part: where passwords are between two runs, of which the first was interrupted: `pending`.
+    """
+    try:
+        pending = unfinished(Path(part).expanduser()) if part else {}
+        return {"wanted": read(Path(file).expanduser(), pending), "pending": pending, "problem": ""}
     except RosterError as error:
-        return {"wanted": [], "problem": str(error)}
+        return {"wanted": [], "pending": {}, "problem": str(error)}
 
 
-def berth_passwords(wanted: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """The content of a file with the passwords that were made up for those names, as CSV."""
+def berth_passwords(
+    wanted: Sequence[Mapping[str, Any]], names: Sequence[str], pending: Mapping[str, str] | None = None
+) -> str:
+    """The content of a file with the passwords that were made up for those names, and those pending, as CSV."""
+    passwords = dict(pending or {})
+    for row in wanted:
+        if row.get("generated") and row["name"].lower() in names:
+            passwords[row["name"].lower()] = row["password"]
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
     writer.writerow(["name", "password"])
-    for row in wanted:
-        if row.get("generated") and row["name"].lower() in names:
-            writer.writerow([row["name"].lower(), row["password"]])
+    writer.writerows(passwords.items())
     return target.getvalue()
 
 

@@ -40,7 +40,9 @@ def links(name: str, hub: str, *, apps: bool) -> dict[str, str]:
 def main() -> None:
     """Entry point."""
     settings = json.loads(SETTINGS.read_text())
-    apps = json.loads((SHARED / "settings.json").read_text())["apps"]
+    told = SHARED / "settings.json"
+    # A host of an older version, before the first `./berth up` of this one, has no apps.
+    apps = told.exists() and json.loads(told.read_text())["apps"]
     hub = settings["public_url"] + settings["base_url"]
     repository = SHARED / "notebooks.git"
     print(

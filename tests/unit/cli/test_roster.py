@@ -51,6 +51,32 @@ def test_a_file_as_a_spreadsheet_writes_it(tmp_path: Path) -> None:
     assert [row["where"].rpartition(" line ")[2] for row in (anna, zoe, bert)] == ["2", "4", "5"]
 
 
+def test_passwords_of_a_run_that_was_interrupted_are_taken_over(tmp_path: Path) -> None:
+    file, part = tmp_path / "class.csv", tmp_path / "passwords.csv.part"
+    file.write_text("name,password\nAnna,\nbert,\ncarl,of his own 1\n")
+    first = roster.berth_roster(str(file), str(part))
+    assert (first["problem"], first["pending"]) == ("", {})
+    part.write_text(roster.berth_passwords(first["wanted"], ["anna", "bert"]))
+    second = roster.berth_roster(str(file), str(part))
+    assert [row["password"] for row in second["wanted"]] == [row["password"] for row in first["wanted"]]
+    # Anna was added by the first run, so that only Bert is new to the second; Dora is in the file no more.
+    text = roster.berth_passwords(second["wanted"], ["bert"], {**second["pending"], "dora": "hers"})
+    passwords = {row["name"]: row["password"] for row in first["wanted"]}
+    assert text.splitlines() == [
+        "name,password",
+        f"anna,{passwords['Anna']}",
+        f"bert,{passwords['bert']}",
+        "dora,hers",
+    ]
+
+
+def test_what_an_interrupted_run_left_must_be_readable(tmp_path: Path) -> None:
+    file, part = tmp_path / "class.csv", tmp_path / "passwords.csv.part"
+    file.write_text("name\nanna\n")
+    part.write_text("something else\nx\n")
+    assert f"{part}: what an earlier run left cannot be read" in roster.berth_roster(str(file), str(part))["problem"]
+
+
 def test_the_name_is_enough(tmp_path: Path) -> None:
     assert [row["name"] for row in read(tmp_path, b"name\nanna\nbert")] == ["anna", "bert"]
 
@@ -80,7 +106,11 @@ def test_a_bad_line_is_named_by_number(tmp_path: Path, content: bytes, message: 
 
 def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
     found = roster.berth_roster(str(tmp_path / "missing.csv"))
-    assert found == {"wanted": [], "problem": f"{tmp_path}/missing.csv: cannot be read: No such file or directory"}
+    assert found == {
+        "wanted": [],
+        "pending": {},
+        "problem": f"{tmp_path}/missing.csv: cannot be read: No such file or directory",
+    }
 
 
 def test_the_passwords_of_those_who_are_new_are_written(tmp_path: Path) -> None:

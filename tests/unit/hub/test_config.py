@@ -10,6 +10,7 @@ from berth_hub.auth import BerthAuthenticator
 from berth_hub.authenticators.guarded import Guarded
 from berth_hub.authenticators.password import Native
 from berth_hub.config import configure
+from berth_hub.monitoring.page import StatusPage
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import load
 from berth_hub.spawner import BerthSpawner
@@ -29,6 +30,7 @@ CLASSES: dict[str, Any] = {
     "Guarded": Guarded,
     "BerthProxy": BerthProxy,
     "BerthSpawner": BerthSpawner,
+    "StatusPage": StatusPage,
 }
 SECRETS = {
     "cookie_secret": "ab" * 32,

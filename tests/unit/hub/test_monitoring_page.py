@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from tests.unit.hub.conftest import wait_until
 from tests.unit.hub.running_hub import ADMIN_PASSWORD, Hub, Running
 
 if TYPE_CHECKING:
@@ -49,3 +50,21 @@ def test_failed_starts_are_counted_from_the_first(hub: Hub) -> None:
     """A counter that first appears with 1 has never increased, to Prometheus."""
     text = hub.api("GET", "../metrics").text
     assert "berth_failed_starts_total 0.0" in text
+
+
+def test_visits_of_prometheus_are_not_told_one_by_one(hub: Hub) -> None:
+    """In the order of the log: what comes after them is there already when they are looked for."""
+    assert hub.api("GET", "../metrics").status_code == 200
+    assert hub.api("GET", "../metrics", token="reader-token-for-tests").status_code == 403
+    wait_until(lambda: "GET /hub/metrics (reader@" in hub.log.read_text(), "the refused visit is not in the log")
+    told = [line for line in hub.log.read_text().splitlines() if "/hub/metrics" in line and " GET " in line]
+    assert [line for line in told if " 403 GET " not in line] == []
+    text = hub.api("GET", "../metrics").text
+    counted = [line for line in text.splitlines() if line.startswith("jupyterhub_request_duration_seconds_count")]
+    assert [line for line in counted if "MetricsHandler" in line and 'code="200"' in line]
+
+
+def test_nothing_that_is_about_to_go_away_is_used(hub: Hub) -> None:
+    log = hub.log.read_text()
+    # NativeAuthenticator uses a database session that is.
+    assert [line for line in log.splitlines() if "deprecated" in line and "Authenticator.db" not in line] == []

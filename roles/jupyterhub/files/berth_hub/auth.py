@@ -12,6 +12,7 @@ from nativeauthenticator import NativeAuthenticator
 from nativeauthenticator.orm import UserInfo
 from traitlets import Enum, Integer, Unicode
 
+from berth_hub.monitoring.page import StatusPage
 from berth_hub.passwords import PasswordHandler, PasswordOfHandler
 from berth_hub.people import PeopleHandler
 from berth_hub.signup import SignUpHandler
@@ -128,17 +129,18 @@ class BerthAuthenticator(NativeAuthenticator):
         self.successful_login(name)
         return name
 
-    def get_handlers(self, app: Any) -> list[tuple[str, type]]:  # noqa: ARG002 (JupyterHub's signature)
-        """Pages to log out, for passwords, people and sign-up, and the operator's API.
+    def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
+        """Pages to log out, for passwords, people and sign-up, the status page, and the operator's API.
 
         None of NativeAuthenticator's own: they need a JupyterHub before 6 (`statsd`), and change accounts by mere GET.
         """
-        pages: list[tuple[str, type]] = [
+        pages: list[tuple[Any, ...]] = [
             (r"/logout", EndSessionHandler),
             (r"/change-password", PasswordHandler),
             (r"/change-password/([^/]+)", PasswordOfHandler),
             (r"/people", PeopleHandler),
             (r"/api/berth/users", UsersHandler),
+            *StatusPage(config=app.config).handlers(),
         ]
         if self.signup != "closed":
             pages.append((r"/signup", SignUpHandler))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from berth_hub import authenticators, secrets
-from berth_hub.monitoring import page
+from berth_hub.monitoring import requests_log
 from berth_hub.options import configure_options
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import Settings
@@ -189,7 +189,9 @@ def _monitoring(c: Any, settings: Settings) -> None:
     """The status page, what it remembers, and Prometheus's access; after `_services`, whose lists grow here."""
     failed_starts = settings.state_directory / "failed_starts.json"
     c.BerthSpawner.failed_starts_file = str(failed_starts)
-    c.JupyterHub.extra_handlers.extend(page.handlers(settings.monitoring, failed_starts))
+    c.StatusPage.failed_starts_file = str(failed_starts)
+    c.StatusPage.monitoring = settings.monitoring
+    c.JupyterHub.tornado_settings = {"log_function": requests_log.log_request}
     if settings.monitoring.enabled:
         c.JupyterHub.services.append({"name": METRICS, "api_token": _secret(settings, secrets.METRICS_TOKEN)})
         c.JupyterHub.load_roles.append({"name": METRICS, "services": [METRICS], "scopes": ["read:metrics"]})

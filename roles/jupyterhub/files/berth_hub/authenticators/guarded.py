@@ -15,6 +15,7 @@ from traitlets import Integer, Unicode
 
 from berth_hub import admission
 from berth_hub.auth import EndSessionHandler
+from berth_hub.monitoring.page import StatusPage
 from berth_hub.settings.authentication import Authentication
 from berth_hub.throttle import Throttle, source_address, too_many
 from berth_hub.users import UsersHandler
@@ -155,10 +156,10 @@ class Foreign(Guarded):
             database.query(UserInfo).filter(UserInfo.username == user.name).delete()
             database.commit()
 
-    def get_handlers(self, app: Any) -> list[tuple[str, type]]:
-        """Pages of the package, a log-out that ends all sessions, and the operator's API."""
-        own: list[tuple[str, type]] = [(r"/logout", EndSessionHandler), (r"/api/berth/users", UsersHandler)]
-        return [*own, *super().get_handlers(app)]
+    def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
+        """Pages of the package, a log-out that ends all sessions, the status page, and the operator's API."""
+        own: list[tuple[Any, ...]] = [(r"/logout", EndSessionHandler), (r"/api/berth/users", UsersHandler)]
+        return [*own, *StatusPage(config=app.config).handlers(), *super().get_handlers(app)]
 
 
 def unavailable(who: str) -> web.HTTPError:

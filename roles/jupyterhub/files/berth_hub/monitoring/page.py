@@ -10,6 +10,9 @@ from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.scopes import needs_scope
 from markupsafe import Markup
 from tornado import web
+from traitlets import Any as AnyTrait
+from traitlets import Unicode
+from traitlets.config import Configurable
 
 from berth_hub.monitoring import figures
 from berth_hub.monitoring.failures import FailedStarts
@@ -22,14 +25,16 @@ FAILURES_SHOWN = 10
 OFF = "Monitoring is switched off on this host (monitoring_enabled: false)"
 
 
-def handlers(settings: Monitoring, failed_starts: Path) -> list[tuple[str, type, dict[str, Any]]]:
-    """The page, for JupyterHub's `extra_handlers`.
+class StatusPage(Configurable):
+    """What the page needs, from the authenticator, since JupyterHub lets nothing else add pages to the hub."""
 
-    Args:
-        settings: What the site decided.
-        failed_starts: Where failed starts are remembered.
-    """
-    return [(r"/status", StatusHandler, {"monitoring": settings, "failed_starts": FailedStarts(failed_starts)})]
+    monitoring = AnyTrait(config=True, help="What the site decided; `monitoring` of the hub's settings.")
+    failed_starts_file = Unicode(config=True, help="Where failed starts are remembered.")
+
+    def handlers(self) -> list[tuple[str, type, dict[str, Any]]]:
+        """The page, for an authenticator's `get_handlers`."""
+        failed_starts = FailedStarts(Path(self.failed_starts_file))
+        return [(r"/status", StatusHandler, {"monitoring": self.monitoring, "failed_starts": failed_starts})]
 
 
 def berth_name(user: str, server: str) -> str:
