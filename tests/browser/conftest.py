@@ -19,7 +19,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from . import lab
-from .hub import CHECKOUT, Hub, Person, call
+from .hub import CHECKOUT, NOTEBOOKS, Hub, Person, call
 
 NewWindow = Callable[[str], Page]
 Picture = Callable[[Page, str], None]
@@ -31,7 +31,32 @@ DEMO: Final = {
 }
 """A demo host apart from the one that a person may have up."""
 
-NAMES: Final = ("alice", "bob", "carol", "dave", "erin", "frank")
+STAFF: Final = "browser-test-staff"
+"""A group that a profile of `OPTIONS` is for."""
+
+NAMES: Final = ("alice", "bob", "carol", "dave", "erin", "frank", "heidi", "ivan", "judy")
+
+ADMIN: Final = "grace"
+
+GUEST: Final = "gina"
+"""Signs up by herself."""
+
+OPTIONS: Final = {
+    "jupyterhub_signup": "approval",
+    "notebook_image_profiles": [
+        {"name": "usual", "title": "Usual", "description": "For the course.", "default": True},
+        {"name": "small", "title": "Small", "description": "To read and try.", "memory": "1G", "cpus": 1},
+        {
+            "name": "large",
+            "title": "Large",
+            "description": "For staff, who compute.",
+            "memory": "3G",
+            "cpus": 1.5,
+            "groups": [STAFF],
+        },
+    ],
+}
+"""What the tests of options want different from a hub as it comes."""
 
 _CHROMIUM_ARGUMENTS: Final = (
     "--no-sandbox",
@@ -53,6 +78,20 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed:
         item.stash[_FAILED] = True
     return report
+
+
+_ORDER: Final = ("hub", "edition", "hub_with_options")
+"""By what they ask for, tests are run in this order: what changes the hub need not be put back for others then."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run first what needs no hub, or one as it comes, and last what changes it."""
+
+    def place(item: pytest.Item) -> int:
+        asked = getattr(item, "fixturenames", ())
+        return max((number for number, name in enumerate(_ORDER, start=1) if name in asked), default=0)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -153,8 +192,13 @@ def hub(screenshots: Path) -> Iterator[Hub]:
         (screenshots / "berth-up.log").write_text(log, encoding="utf-8")
         yield _find_hub(None, None, DEMO)
     finally:
-        if os.environ.get("BERTH_KEEP") != "1":
+        if not _stays():
             call([berth, "down", "--yes"], DEMO)
+
+
+def _stays() -> bool:
+    """Whether the hub is there after the tests."""
+    return "BERTH_URL" in os.environ or os.environ.get("BERTH_KEEP") == "1"
 
 
 def _find_hub(url: str | None, inventory: Path | None, environment: dict[str, str]) -> Hub:
@@ -175,7 +219,8 @@ def people(hub: Hub) -> Iterator[dict[str, Person]]:
 
     Whom the tests did not make they do not remove either, except on the demo host that is theirs.
     """
-    present = hub.user_names() & set(NAMES)
+    everybody = {*NAMES, ADMIN}
+    present = hub.user_names() & {*everybody, GUEST}
     if present and "BERTH_URL" in os.environ:
         pytest.fail(
             f"{hub.url} has users that the browser tests want to make: {', '.join(sorted(present))}. "
@@ -184,8 +229,28 @@ def people(hub: Hub) -> Iterator[dict[str, Person]]:
         )
     if present:
         hub.remove_users(present)
-    made = {name: Person(name, secrets.token_urlsafe(12)) for name in NAMES}
-    hub.add_users(list(made.values()))
+    groups = {"heidi": (STAFF,)}
+    made = {name: Person(name, secrets.token_urlsafe(12), groups.get(name, ()), name == ADMIN) for name in everybody}
+    hub.add_users(made.values())
     yield made
     if "BERTH_URL" in os.environ and os.environ.get("BERTH_KEEP") != "1":
-        hub.remove_users(set(NAMES))
+        hub.remove_users(hub.user_names() & {*everybody, GUEST})
+
+
+@pytest.fixture(scope="session")
+def hub_with_options(hub: Hub) -> Iterator[Hub]:
+    """Have the hub offer `OPTIONS`; it gets back what its inventory says, unless it is removed anyway."""
+    hub.converge(OPTIONS)
+    yield hub
+    if _stays():
+        hub.converge({})
+
+
+@pytest.fixture(scope="session")
+def edition(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the shared notebooks to change and publish; the hub's own are published at the end, if it stays."""
+    folder = tmp_path_factory.mktemp("edition") / "notebooks"
+    shutil.copytree(NOTEBOOKS, folder)
+    yield folder
+    if _stays():
+        hub.publish()

@@ -1,20 +1,30 @@
 """The hub under test: its operator's commands, and its own pages (login, home) as a person uses them."""
 
+import csv
 import json
 import os
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
 NOTEBOOKS: Final = CHECKOUT / "files" / "notebooks"
+
+JUPYTER: Final = "#jupyterlab-splash, .jp-LabShell, .jp-DirListing, .jp-Notebook"
+"""What shows that the browser is at a user's server."""
+
+STOPPED_SECONDS: Final = 120
+"""Patience for a server to stop."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,8 @@ class Person:
 
     name: str
     password: str = field(repr=False)
+    groups: tuple[str, ...] = ()
+    admin: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,28 +65,28 @@ class Hub:
         listing = json.loads(self._berth("users", "list", "--json"))
         return {user["name"] for user in listing[self.host]}
 
-    def add_users(self, people: list[Person], *, admin: bool = False) -> None:
-        """Make logins."""
-        passwords = "".join(f"{person.password}\n" for person in people)
-        rights = ["--admin"] if admin else []
-        self._berth("users", "add", *(person.name for person in people), *rights, "--password-stdin", given=passwords)
+    def add_users(self, people: Iterable[Person]) -> None:
+        """Make logins, all of them in one go."""
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".csv") as file:
+            lines = csv.writer(file)
+            lines.writerow(["name", "password", "groups", "admin"])
+            for one in people:
+                lines.writerow([one.name, one.password, ";".join(one.groups), "yes" if one.admin else "no"])
+            file.flush()
+            self._berth("users", "add", "--csv", file.name)
 
     def remove_users(self, names: set[str]) -> None:
         """Remove logins, servers and homes."""
         self._berth("users", "remove", *sorted(names), "--delete-home", "--yes")
-
-    def set_password(self, person: Person) -> None:
-        """Give somebody the password that `person` says."""
-        self._berth("users", "password", person.name, "--password-stdin", given=f"{person.password}\n")
 
     def waiting(self) -> set[str]:
         """Everybody who has signed up and waits for approval."""
         listing = json.loads(self._berth("users", "list", "--waiting", "--json"))
         return {one["name"] for one in listing[self.host]}
 
-    def set_signup(self, mode: str) -> None:
-        """Converge the hub with sign-up closed or by approval; the proxy's part waits until it answers."""
-        self._berth("up", "--tags", "jupyterhub,proxy", "--extra-vars", f"jupyterhub_signup={mode}")
+    def converge(self, variables: Mapping[str, object]) -> None:
+        """Converge the hub with these variables on top of the inventory's; the proxy's part waits until it answers."""
+        self._berth("up", "--tags", "jupyterhub,proxy", "--extra-vars", json.dumps(variables))
 
     def publish(self, folder: Path | None = None) -> None:
         """Publish a folder of notebooks to everybody; None publishes what the inventory names."""
@@ -133,16 +145,20 @@ def log_in(page: Page, hub: Hub, person: Person, path: str) -> None:
     wait_for_server(page)
 
 
-def wait_for_server(page: Page) -> None:
-    """Wait until Jupyter's own page is there, launching the server where the hub asks for it."""
-    jupyter = page.locator("#jupyterlab-splash, .jp-LabShell, .jp-DirListing, .jp-Notebook")
+def wait_for_server(page: Page, shown: str = JUPYTER, patience_ms: float | None = None) -> None:
+    """Wait until Jupyter's own page is there, launching the server where the hub asks for it.
+
+    `shown` is what tells that page, for one that is not Jupyter's usual one; `patience_ms`, in milliseconds, is for one
+    that takes longer than others.
+    """
+    jupyter = page.locator(shown)
     launch = page.locator("#start")
-    expect(jupyter.or_(launch).first).to_be_visible()
+    expect(jupyter.or_(launch).first).to_be_visible(timeout=patience_ms)
     if launch.is_visible():
         # The hub may move on by itself at this very moment; what counts is whether Jupyter appears.
         with suppress(PlaywrightTimeoutError):
             launch.click(timeout=5_000)
-    expect(jupyter.first).to_be_visible()
+    expect(jupyter.first).to_be_visible(timeout=patience_ms)
 
 
 def log_out(page: Page, hub: Hub) -> None:
@@ -153,11 +169,28 @@ def log_out(page: Page, hub: Hub) -> None:
 
 
 def stop_server(page: Page, hub: Hub) -> None:
-    """Stop one's server from the hub's home page, and wait until it can be started again."""
+    """Stop one's server from the hub's home page, and wait until it can be started again.
+
+    Looks anew and presses again when nothing happens: the button works once the page's script is there, which may be
+    later than the page; and Chromium gives up on requests when a container comes or goes on its machine.
+    """
+    deadline = time.monotonic() + STOPPED_SECONDS
+    stop, start = page.locator("#stop"), page.locator("#start")
     page.goto(f"{hub.url}/hub/home")
-    page.locator("#stop").click()
-    expect(page.locator("#stop")).to_be_hidden()
-    expect(page.locator("#start")).to_contain_text("Start")
+    while True:
+        with suppress(PlaywrightTimeoutError, AssertionError):
+            with page.expect_request(_stops_a_server, timeout=5_000):
+                stop.click(timeout=5_000)
+            expect(stop).to_be_hidden(timeout=30_000)
+        page.goto(f"{hub.url}/hub/home")
+        expect(start).to_be_visible()
+        if "Start" in start.inner_text():
+            return
+        assert time.monotonic() < deadline, f"the server is not stopped after {STOPPED_SECONDS} s"
+
+
+def _stops_a_server(request: Request) -> bool:
+    return request.method == "DELETE" and request.url.endswith("/server")
 
 
 def start_server(page: Page, hub: Hub) -> None:

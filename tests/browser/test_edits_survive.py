@@ -1,29 +1,17 @@
 """Work is kept: over a stop of the server, and over new versions of the shared notebooks."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from . import lab
 from .conftest import NewWindow, Picture
-from .hub import NOTEBOOKS, Hub, Person, log_in, start_server, stop_server
+from .hub import Hub, Person, log_in, start_server, stop_server
 
 HELLO = "/lab/tree/notebooks/hello.ipynb"
 WHY_A_HUB = "/lab/tree/notebooks/why-a-hub.ipynb"
-
-
-@pytest.fixture
-def edition(hub: Hub, tmp_path: Path) -> Iterator[Path]:
-    """A copy of the shared notebooks to change and publish; afterwards the hub's own are published again."""
-    folder = tmp_path / "edition"
-    shutil.copytree(NOTEBOOKS, folder)
-    yield folder
-    hub.publish()
 
 
 def test_an_edit_survives_a_stop_and_a_new_version_of_another_notebook(

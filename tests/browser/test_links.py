@@ -1,11 +1,9 @@
 """A link to a shared notebook, as a teacher sends it around: whoever follows it lands in their own copy."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import pytest
 from playwright.sync_api import expect
 
 from . import lab
@@ -16,22 +14,13 @@ AWKWARD: Final = "chapter two/größe? 100% #1.ipynb"
 """A name with what addresses give a meaning to."""
 
 
-@pytest.fixture
-def edition(hub: Hub, tmp_path: Path) -> Iterator[Path]:
-    """A copy of the shared notebooks with one more, to change and publish; afterwards the hub's own are published."""
-    folder = tmp_path / "edition"
-    shutil.copytree(NOTEBOOKS, folder)
-    (folder / AWKWARD).parent.mkdir()
-    shutil.copy(NOTEBOOKS / "hello.ipynb", folder / AWKWARD)
-    yield folder
-    hub.publish()
-
-
 def test_a_link_leads_through_login_to_ones_own_copy(
     hub: Hub, people: dict[str, Person], edition: Path, new_window: NewWindow, picture: Picture
 ) -> None:
     """Erin, not logged in, follows a link: login, server, notebook."""
     erin, window = people["erin"], new_window("erin")
+    (edition / AWKWARD).parent.mkdir()
+    shutil.copy(NOTEBOOKS / "hello.ipynb", edition / AWKWARD)
     hub.publish(edition)
     link = hub.links(AWKWARD)["lab"]
 

@@ -18,8 +18,8 @@ from . import lab
 from .conftest import NewWindow, Picture
 from .hub import NOTEBOOKS
 
-START_SECONDS: Final = 60
-"""Patience for Jupyter's own start; importing it takes a few seconds on a busy machine."""
+START_SECONDS: Final = 120
+"""Patience for Jupyter's own start; importing it takes a few seconds, on a busy machine many."""
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,17 @@
 """Somebody without an account asks for one, an admin approves it, and they are in."""
 
-from collections.abc import Iterator
-
-import pytest
 from playwright.sync_api import Page, expect
 
-from .conftest import NewWindow, Picture
+from .conftest import ADMIN, GUEST, NewWindow, Picture
 from .hub import Hub, Person, fill_login
 
-GINA = Person("gina", "gina-has-a-password-of-her-own")
-HANNA = Person("hanna", "hanna-administers-the-hub")
+GINA = Person(GUEST, "gina-has-a-password-of-her-own")
 
 
-@pytest.fixture
-def open_for_signup(hub: Hub) -> Iterator[Hub]:
-    """The hub with sign-up by approval and Hanna as an admin; at the end closed again, without her and Gina."""
-    hub.add_users([HANNA], admin=True)
-    hub.set_signup("approval")
-    yield hub
-    hub.set_signup("closed")
-    hub.remove_users({GINA.name, HANNA.name} & hub.user_names())
-
-
-def test_who_signs_up_is_let_in_by_an_admin(open_for_signup: Hub, new_window: NewWindow, picture: Picture) -> None:
-    hub, window = open_for_signup, new_window("gina")
+def test_who_signs_up_is_let_in_by_an_admin(
+    hub_with_options: Hub, people: dict[str, Person], new_window: NewWindow, picture: Picture
+) -> None:
+    hub, window = hub_with_options, new_window("gina")
     window.goto(f"{hub.url}/hub/login")
     window.locator("#signup_link").click()
     _ask(window, GINA)
@@ -37,7 +25,7 @@ def test_who_signs_up_is_let_in_by_an_admin(open_for_signup: Hub, new_window: Ne
 
     admin = new_window("admin")
     admin.goto(f"{hub.url}/hub/login?next=/hub/people")
-    fill_login(admin, HANNA.name, HANNA.password)
+    fill_login(admin, people[ADMIN].name, people[ADMIN].password)
     expect(admin.locator("#waiting")).to_contain_text("Gina G., second row")
     picture(admin, "people-waiting")
     admin.get_by_role("button", name="Approve gina").click()
