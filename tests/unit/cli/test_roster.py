@@ -6,6 +6,8 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.unit.cli.conftest import CHECKOUT
 
@@ -116,3 +118,17 @@ def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
 def test_the_passwords_of_those_who_are_new_are_written(tmp_path: Path) -> None:
     rows = read(tmp_path, b"name,password\nAnna,\nbert,a password of their own\ncarl,\n")
     assert roster.berth_passwords(rows, ["anna", "bert"]) == f"name,password\nanna,{rows[0]['password']}\n"
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.binary(max_size=300)
+    | st.text(alphabet='na,me"\n\r;é\0@/.', max_size=100).map(lambda rest: f"name\n{rest}".encode())
+)
+def test_whatever_a_file_holds_is_people_or_a_mistake_that_names_the_file(tmp_path: Path, content: bytes) -> None:
+    try:
+        rows = read(tmp_path, content)
+    except roster.RosterError as error:
+        assert "class.csv" in str(error)  # noqa: PT017 (it may be people, too)
+    else:
+        assert all(row["name"] for row in rows)

@@ -9,7 +9,7 @@ import pytest
 from berth_hub.allotment import Allotment, allot, profiles_for
 from berth_hub.config import configure
 from berth_hub.options import Choice, in_words
-from berth_hub.settings import load
+from berth_hub.settings import Berth, load
 from berth_hub.settings.options import Options
 from berth_hub.spawner import BerthSpawner
 from docker.types import HostConfig
@@ -17,7 +17,7 @@ from jupyterhub.app import JupyterHub
 from tornado.web import HTTPError
 from traitlets.config import Config
 
-from tests.unit.hub.conftest import write_settings
+from tests.unit.hub.conftest import SETTINGS, write_settings
 from tests.unit.hub.test_config import configured
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Site:
         return one
 
 
-def apply(spawner: Any, wanted: dict[str, Any]) -> Any:
+def apply(spawner: Any, wanted: Any) -> Any:
     spawner.apply_user_options(spawner, wanted)
     return spawner
 
@@ -177,6 +177,8 @@ def test_the_spawner_gets_what_was_chosen(tmp_path: Path) -> None:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "init": True,
+        "read_only": True,
+        "tmpfs": Berth.model_validate(SETTINGS["berth"]).scratch,
         "device_requests": [{"count": -1, "capabilities": [["gpu"]]}],
     }
     assert one.folders == {"/mnt/nfs/project": "/home/jovyan/shared/project"}
@@ -209,10 +211,13 @@ def test_nothing_is_left_of_the_choice_before(tmp_path: Path) -> None:
         ({"profile": "huge"}, 'there is no profile "huge" for you; yours are: small, usual'),
         ({"profile": "large"}, 'there is no profile "large" for you; yours are: small, usual'),
         ({"profile": 7}, "yours are: small, usual"),
+        ({"profile": ["small"]}, "yours are: small, usual"),
+        (["small"], "options of a server are an object"),
+        (7, "options of a server are an object"),
         ({"profile": "small", "image": "evil"}, 'there is no option "image"'),
     ],
 )
-def test_what_is_not_offered_is_refused_with_the_list(tmp_path: Path, wanted: dict[str, Any], reason: str) -> None:
+def test_what_is_not_offered_is_refused_with_the_list(tmp_path: Path, wanted: Any, reason: str) -> None:
     one = Site(tmp_path).spawner()
     with pytest.raises(HTTPError) as caught:
         apply(one, wanted)

@@ -58,7 +58,7 @@ class Choice:
         """What the page sent, or a link with `?opt-profile=`, as the API takes it."""
         return {"profile": form["profile"][0]} if form.get("profile") else {}
 
-    def apply(self, spawner: Any, wanted: dict[str, Any]) -> None:
+    def apply(self, spawner: Any, wanted: Any) -> None:
         """Give a berth that starts what its user's groups and the chosen profile say.
 
         Everything is set at every start: the same spawner starts again after a stop.
@@ -78,7 +78,11 @@ class Choice:
         spawner.take(allot(options, spawner.of_all, groups, profile))
         spawner.folders, spawner.read_only_folders = mounts(self._settings.berth.home, folders_for(options, groups))
 
-    def _chosen(self, spawner: Any, groups: set[str], wanted: dict[str, Any]) -> Profile | None:
+    def _chosen(self, spawner: Any, groups: set[str], wanted: Any) -> Profile | None:
+        if not isinstance(wanted, dict):  # what came by the API is whatever JSON it was
+            raise ValueError(  # noqa: TRY004 (a mistake of the request, as all of them here)
+                'options of a server are an object, such as {"profile": "large"}'
+            )
         if unknown := sorted(set(wanted) - {"profile"}):
             raise ValueError(f'there is no option "{unknown[0]}" for a server: only "profile"')
         offered = profiles_for(self._settings.options, groups)
