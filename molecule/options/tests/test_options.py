@@ -348,6 +348,8 @@ class TestConvergedAgain:
         there = host.check_output("docker exec berth-alice cat /proc/mounts")
         assert "shared/data" in there
         assert "project" not in there
+        # What is left of it, if anything, is where it was mounted.
+        assert host.run("docker exec berth-alice ls -A shared/project").stdout == ""
         kernel = hub.new_kernel("alice")
         assert hub.execute("alice", kernel, "print(6 * 7)").strip() == "42"
         assert (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -80,6 +82,31 @@ def test_a_class_that_logs_in_at_once_gets_its_homes(helper: Helper) -> None:
     homes = asyncio.run(scenario())
     assert set(homes) == set(helper.root.iterdir())
     assert len(set(homes)) == 10
+
+
+def test_more_than_systemd_has_places_for_wait_in_line(tmp_path: Path) -> None:
+    unit = "host/etc/systemd/system/berth-homes.socket"
+    found = re.search(r"(?m)^MaxConnections=(\d+)$", (Path(berth_homes.__file__).resolve().parent / unit).read_text())
+    assert found is not None
+    places = int(found[1])
+    now, most = 0, 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        name = (await reader.readline()).decode().strip()
+        await asyncio.sleep(0.01)
+        writer.write(json.dumps({"home": f"/homes/{name}"}).encode() + b"\n")
+        now -= 1
+        writer.close()
+
+    async def scenario() -> list[Path]:
+        async with listening(tmp_path / "socket", answer):
+            return await asyncio.gather(*(ensure_home(tmp_path / "socket", f"user{n}") for n in range(2 * places)))
+
+    assert asyncio.run(scenario()) == [Path(f"/homes/user{n}") for n in range(2 * places)]
+    assert most == berth_hub.homes.AT_ONCE <= places / 2
 
 
 def test_why_there_is_no_home_reaches_the_user(helper: Helper) -> None:

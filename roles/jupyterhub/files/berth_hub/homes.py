@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+from functools import lru_cache
 from pathlib import Path
 
 from berth_names import check_name
 
 TIMEOUT_SECONDS = 15
 """Making a directory takes milliseconds; on a busy host the helper waits in line for a processor."""
+
+AT_ONCE = 32
+"""How many homes the helper is asked for at once; others wait. On more than `MaxConnections` systemd hangs up."""
 
 _WHERE_TO_LOOK = "see journalctl -u berth-homes.socket -u 'berth-homes@*'"
 
@@ -21,7 +25,7 @@ async def ensure_home(socket: Path, name: str) -> Path:
     """
     check_name(name)
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
+        async with _turns(asyncio.get_running_loop()), asyncio.timeout(TIMEOUT_SECONDS):
             reply = await _ask(socket, name)
     except TimeoutError:
         reply = {"error": f"the helper at {socket} gave no answer in {TIMEOUT_SECONDS} s, {_WHERE_TO_LOOK}"}
@@ -31,6 +35,11 @@ async def ensure_home(socket: Path, name: str) -> Path:
         why = reply.get("error", f"the helper at {socket} gave no answer, {_WHERE_TO_LOOK}")
         raise RuntimeError(f"no home for {name!r}: {why}")
     return Path(reply["home"])
+
+
+@lru_cache(maxsize=1)
+def _turns(_: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
+    return asyncio.Semaphore(AT_ONCE)
 
 
 async def _ask(socket: Path, name: str) -> dict[str, str]:
