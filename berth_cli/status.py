@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PARTS = ("hub", "proxy", "engine")
 """What must be active for a host to be well."""
 
+SLOW_SECONDS = 3
+"""A hub at rest answers within a tenth of a second."""
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object with what each host reports, by its name.")
@@ -88,6 +91,8 @@ def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
         state = Text(f"{part} ").append(value, style="green" if value == "active" else "bold red")
         if since:
             state.append(f"  since {since[:16].replace('T', ' ')} UTC ({ago(since)})")
+        if part == "hub" and (seconds := report.get("hub_seconds") or 0) >= SLOW_SECONDS:
+            state.append(f"  slow: it took {seconds:.0f} s to answer", style="yellow")
         facts.add_row("State" if part == PARTS[0] else "", state)
     facts.add_row("Versions", Text(", ".join(f"{name} {value}" for name, value in report["versions"].items() if value)))
     for disk in report["disk"]:

@@ -91,6 +91,16 @@ def test_status_tells_who_uses_how_much_and_what_is_wrong(checkout: Checkout) ->
     assert "more" not in told
 
 
+@pytest.mark.parametrize(("seconds", "is_told"), [(8.4, True), (0.1, False), (None, False)])
+def test_status_tells_of_a_hub_that_is_slow(checkout: Checkout, seconds: float | None, *, is_told: bool) -> None:
+    report = status_report() | {"hub_seconds": seconds}
+    checkout.write("playbooks/status.yml", REPORT.format(message=json.dumps(report)))
+    result = checkout.run("status")
+    assert result.returncode == 0, result.stderr
+    assert ("slow: it took 8 s to answer" in " ".join(result.stdout.split())) is is_told
+    assert ("slow" in result.stdout) is is_told
+
+
 @pytest.mark.parametrize(("monitoring", "said"), [("off", "monitoring is off"), ("not answering", "does not answer")])
 def test_status_without_monitoring(checkout: Checkout, monitoring: str, said: str) -> None:
     report = status_report() | {"monitoring": monitoring, "alerts": None}
