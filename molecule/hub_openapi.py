@@ -20,8 +20,8 @@ OURS = {"/api/berth/users": ("get", "post")}
 """Berth's own part of it."""
 
 LEFT_OUT = ("/progress", "/oauth2/", "/shutdown", "/authorizations/")
-"""Streams, which end when a server has started; the log-in, which is not for programs; the hub's end; and what is left of
-an older interface of JupyterHub's, which answers 500 to a request that lacks a token."""
+"""Streams, which end when a server has started; the log-in, which is not for programs; the hub's end; and what is left
+of an older interface of JupyterHub's, which answers 500 to a request that lacks a token."""
 
 KEYS = (
     *("name", "usernames", "users", "admin", "groups", "state", "password", "options", "roles", "scopes", "expires_in"),
