@@ -23,7 +23,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"jupyterhub_berth_memory": "{{ not_there }}"},
         ["jupyterhub_berth_memory", "'not_there' is undefined"],
     ),
-    "empty": ({"jupyterhub_admins": []}, ["jupyterhub_admins", "at least 1 item"]),
+    "empty": ({"jupyterhub_admins": []}, ["jupyterhub_admins", "set jupyterhub_admins"]),
     "user": ({"jupyterhub_admins": ["../x"]}, ["jupyterhub_admins", "'../x'", 'holds a "/"']),
     "unknown": (
         {"jupyterhub_berth_memroy": "2G", "proxy_htps_port": 1},

@@ -83,7 +83,8 @@ def test_a_class_comes_and_leaves_nothing_behind(host: Host, hub: HubClient, tmp
     assert "users" in mentions(host, "dora")
     assert host.run("docker inspect berth-dora").succeeded
     # One that the hub has lost sight of, as after a crash.
-    host.check_output("docker create --name berth-dora-lost --label berth.home=dora %s true", image(host))
+    lost = "docker create --network berth --name berth-dora-lost --label berth.home=dora"
+    host.check_output(f"{lost} %s true", image(host))
     gone = {"jupyterhub_users_wanted": [{"name": name, "state": "absent"} for name in ("dora", "emil", "finn")]}
     assert converging.changes(converging.converge(playbook="users", variables=gone)) == 1
     assert host.check_output("docker ps --all --quiet --filter label=berth.home=dora") == ""

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # look.sh LAID READS: prints the checksum of each archive LAID/NAME.tar whose files are all as they were laid, and "outdated NAME" if
 # a unit that READS/NAME tells of was started before something that it reads has changed: then a converge broke off before its
 # handlers. Each line of READS/NAME is a unit, and the files, folders and links that it reads when it starts.

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # unpack.sh NAME keep|remove LIST [ROOT]: lays the archive NAME.new over the host, and keeps the list of its files. What the one before
 # had and this one has not is removed, if it shall be: a Python module that is left would still be found.
 set -eu
