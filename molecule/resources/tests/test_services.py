@@ -3,8 +3,15 @@
 import pytest
 from testinfra.host import Host
 
-UNITS = ["berth-hub.service", "berth-proxy.service", "berth-firewall.service", "berth-homes.socket"]
-UNITS += ["berth-dock.socket", "berth-dock-look.socket", "docker.service"]
+UNITS = [
+    "berth-hub.service",
+    "berth-proxy.service",
+    "berth-firewall.service",
+    "berth-homes.socket",
+    "berth-dock.socket",
+    "berth-dock-look.socket",
+    "docker.service",
+]
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -66,7 +66,12 @@ def container_name(user: str, server: str = "") -> str:
     Raises:
         ValueError: if it can be nobody's name.
     """
-    name = f"berth-{directory_name(user)}"
+    return container_of(directory_name(user), server)
+
+
+def container_of(directory: str, server: str = "") -> str:
+    """As `container_name`, for who knows the directory of a user's home and not the user's name."""
+    name = f"berth-{directory}"
     if server:
         return f"{name}.{server}"
     return f"{name}." if "." in name else name

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from berth_dock.creation import rebuild
 from berth_dock.refusal import Refused
+
+from tests.unit.hub.conftest import altered
 
 from .conftest import asked
 
@@ -20,20 +21,6 @@ if TYPE_CHECKING:
 
 def judge(policy: Policy, content: object, name: str = "berth-alice") -> dict[str, Any]:
     return rebuild(name, json.dumps(content).encode(), policy)
-
-
-def with_change(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A copy in which the key that `path` leads to, as `HostConfig.Memory`, has another value; `...` takes it out."""
-    made = copy.deepcopy(content)
-    *parents, key = path.split(".")
-    place = made
-    for parent in parents:
-        place = place[parent]
-    if value is ...:
-        del place[key]
-    else:
-        place[key] = value
-    return made
 
 
 def test_what_the_spawner_asks_for_is_written_anew(policy: Policy, places: Path) -> None:
@@ -257,17 +244,17 @@ HOSTILE: dict[str, list[Any]] = {
 }  # fmt: skip
 
 ATTACKS = [(key, value) for key, values in HOSTILE.items() for value in values]
-ATTACKS += [(f"HostConfig.{key}", value) for key, values in HOSTILE_HOST.items() for value in values]
+ATTACKS += [(f"HostConfig__{key}", value) for key, values in HOSTILE_HOST.items() for value in values]
 
 
 @pytest.mark.parametrize(("path", "value"), ATTACKS, ids=lambda value: str(value)[:60])
 def test_everything_else_is_refused(policy: Policy, places: Path, path: str, value: Any) -> None:
     named = {"homes": str(places / "homes"), "shared": str(places / "shared"), "folders": str(places / "folders")}
-    if path.endswith(".Binds") and isinstance(value, list):
+    if path.endswith("__Binds") and isinstance(value, list):
         value = [bind.format(**named) if isinstance(bind, str) else bind for bind in value]
     judge(policy, asked(places))
     with pytest.raises(Refused):
-        judge(policy, with_change(asked(places), path, value))
+        judge(policy, altered(asked(places), {path: value}))
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,9 @@ def assert_confined(made: dict[str, Any], policy: Policy, places: Path) -> None:
 @example([])
 def test_a_request_with_some_of_it_changed(policy: Policy, places: Path, changes: list[Any]) -> None:
     content = asked(places)
+    host = content["HostConfig"]
     for (place, key), value in changes:
-        (content if place == "top" else content.setdefault("HostConfig", {}) or {}).__setitem__(key, value)
-        if not isinstance(content.get("HostConfig"), dict):
-            break
+        (host if place == "host" else content)[key] = value
     try:
         made = rebuild("berth-alice", json.dumps(content).encode(), policy)
     except Refused:

@@ -55,18 +55,23 @@ SETTINGS: dict[str, Any] = {
 
 
 def changed(**changes: Any) -> dict[str, Any]:
-    """Valid settings with some changed: `berth__memory` is `memory` within `berth`, and `...` takes a key out."""
-    settings = copy.deepcopy(SETTINGS)
+    """Valid settings with some changed, as `altered` has it."""
+    return altered(SETTINGS, changes)
+
+
+def altered(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy with some of it changed: `berth__memory` is `memory` within `berth`, and `...` takes a key out."""
+    made = copy.deepcopy(content)
     for path, value in changes.items():
         *parents, key = path.split("__")
-        place = settings
+        place = made
         for parent in parents:
             place = place[parent]
         if value is ...:
             del place[key]
         else:
             place[key] = value
-    return settings
+    return made
 
 
 def write_settings(path: Path, **changes: Any) -> Path:

@@ -127,7 +127,7 @@ def test_an_engine_that_answers_nonsense_counts_as_none(docker: Engine, tmp_path
     with pytest.raises((OSError, TypeError)):
         engine.berths("berth")
     with pytest.raises(OSError, match="No such file"):
-        engine.berths("berth", str(tmp_path / "missing"))
+        engine.berths("berth", tmp_path / "missing")
 
 
 def test_what_prometheus_reads(

@@ -53,7 +53,7 @@ def test_a_mistake_is_named(make: Callable[..., Settings], changes: dict[str, An
 
 def test_the_check_that_ansible_runs(make: Callable[..., Settings], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "berth_monitoring", "check", str(tmp_path / "monitoring.json")]
-    environment = {"PYTHONPATH": "roles/monitoring/files", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"PYTHONPATH": "roles/monitoring/files:roles/broker/files", "PYTHONDONTWRITEBYTECODE": "1"}
     make()
     assert subprocess.run(command, env=environment, check=False).returncode == 0
     with pytest.raises(ValueError, match="monitoring_retention_days"):

@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from berth_names import container_of
+
 from berth_dock.policy import Mount
 from berth_dock.refusal import Refused
 
@@ -31,7 +33,7 @@ ENVIRONMENT_BYTES_MAX = 128 * 1024
 COMMAND_BYTES_MAX = 16 * 1024
 
 _DIRECTORY = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
-_SERVER = re.compile(r"\.[A-Za-z0-9_-]{1,255}")
+_SERVER = re.compile(r"[A-Za-z0-9_-]{0,255}")
 _PORT = re.compile(r"[0-9]{1,5}/tcp")
 _VARIABLE = re.compile(r"[^=\0]+=[^\0]*")
 _NO_NEW_PRIVILEGES = ("no-new-privileges", "no-new-privileges:true")
@@ -153,16 +155,14 @@ def _texts(asked: Mapping[str, Any], key: str, most: int) -> list[str]:
 
 
 def _home(labels: object, name: str, policy: Policy) -> Path:
-    """The home that goes with a container's name, as `berth_names.container_name` makes it."""
+    """The home that goes with a container's name."""
     if not isinstance(labels, dict) or set(labels) != {HOME_LABEL}:
         raise Refused(f"Labels: there is just one, {HOME_LABEL}")
     directory = labels[HOME_LABEL]
     if not isinstance(directory, str) or not _DIRECTORY.fullmatch(directory):
         raise Refused(f"Labels: {HOME_LABEL} is no directory of a home")
-    stem = f"berth-{directory}"
-    alone = f"{stem}." if "." in directory else stem
-    server = name[len(stem) :] if name.startswith(stem) else ""
-    if name != alone and not _SERVER.fullmatch(server):
+    server = name.removeprefix(f"berth-{directory}").removeprefix(".")
+    if not _SERVER.fullmatch(server) or name != container_of(directory, server):
         raise Refused(f"the container of {directory} is not called that")
     home = policy.homes / directory
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from berth_hub.allotment import mounts
+from berth_hub.allotment import SHARED_IN_BERTH, mounts
 from berth_hub.settings import load
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from berth_hub.settings import Settings
 
 HOMES = Path("/srv/berth/homes")
-SHARED_IN_BERTH = "/opt/berth/shared"
 
 Stamp = tuple[int, int, int]
 

@@ -62,9 +62,12 @@ class Door(web.RequestHandler):
     def _request(self) -> Request:
         try:
             pairs = parse_qsl(
-                self.request.query, keep_blank_values=True, strict_parsing=bool(self.request.query),
-                errors="strict", max_num_fields=PARAMETERS_MAX,
-            )  # fmt: skip
+                self.request.query,
+                keep_blank_values=True,
+                strict_parsing=bool(self.request.query),
+                errors="strict",
+                max_num_fields=PARAMETERS_MAX,
+            )
         except ValueError as error:
             raise Refused(f"its parameters cannot be read: {error}") from None
         if len(dict(pairs)) != len(pairs):
@@ -104,9 +107,13 @@ def serve(doors: dict[str, tuple[socket.socket, Callable[[Request], Answer]]]) -
     for listening, judge in doors.values():
         application = web.Application([(r".*", Door, {"judge": judge, "threads": threads})], log_function=_tell_nothing)
         server = httpserver.HTTPServer(
-            application, max_body_size=BODY_BYTES_MAX, max_buffer_size=2 * BODY_BYTES_MAX, max_header_size=16 * 1024,
-            idle_connection_timeout=120, body_timeout=30,
-        )  # fmt: skip
+            application,
+            max_body_size=BODY_BYTES_MAX,
+            max_buffer_size=2 * BODY_BYTES_MAX,
+            max_header_size=16 * 1024,
+            idle_connection_timeout=120,
+            body_timeout=30,
+        )
         listening.setblocking(False)  # noqa: FBT003 (socket's own signature)
         server.add_socket(listening)
     ioloop.IOLoop.current().start()

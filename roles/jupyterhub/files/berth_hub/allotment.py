@@ -7,6 +7,9 @@ from typing import Any
 
 from berth_hub.settings.options import Folder, Limits, Options, Profile
 
+SHARED_IN_BERTH = "/opt/berth/shared"
+"""Where the shared directory appears: the published notebooks, and what starts a berth."""
+
 FOLDERS_IN_BERTH = "shared"
 """Where shared folders appear, below the home."""
 

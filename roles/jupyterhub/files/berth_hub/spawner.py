@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from berth_names import container_name
 from traitlets import Dict, Integer, Unicode, default
 
-from berth_hub.allotment import Allotment, device_requests
+from berth_hub.allotment import SHARED_IN_BERTH, Allotment, device_requests
 from berth_hub.homes import ensure_home
 from berth_hub.monitoring.failures import recorded
 from berth_hub.traces import TracedSpawner
@@ -34,7 +34,7 @@ class BerthSpawner(TracedSpawner):
     shared_directory = Unicode(config=True, help="Directory of the host with what all berths share, mounted read-only.")
     failed_starts_file = Unicode(config=True, help="Where the last servers that did not start are remembered.")
     home_in_berth = Unicode("/home/jovyan", config=True, help="Where the home is mounted.")
-    shared_in_berth = Unicode("/opt/berth/shared", config=True, help="Where the shared directory is mounted.")
+    shared_in_berth = Unicode(SHARED_IN_BERTH, config=True, help="Where the shared directory is mounted.")
 
     gpus = Integer(0, config=True, help="GPUs of every berth; -1 is all.")
     last_profile = Unicode(help="Profile that was chosen last; empty for none.")

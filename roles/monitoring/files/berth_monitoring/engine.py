@@ -1,16 +1,15 @@
-"""Which berths run, as the container engine tells."""
+"""Which berths run, as the container engine tells by way of the broker (role broker)."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
-import urllib.parse
 from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
 
-SOCKET = "/run/berth-dock-look.sock"
-"""The broker's, which answers what the engine would (role broker)."""
+from berth_dock.engine import Engine
 
+SOCKET = Path("/run/berth-dock-look.sock")
 TIMEOUT_SECONDS = 8
 PREFIX = "/berth-"
 
@@ -23,40 +22,24 @@ class Berth:
     id: str
 
 
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("engine", timeout=TIMEOUT_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_SECONDS)
-        self.sock.connect(self._path)
-
-
-def berths(network: str, path: str = SOCKET) -> list[Berth]:
+def berths(network: str, socket: Path = SOCKET) -> list[Berth]:
     """Running berths, by one question for all of them.
 
     Args:
         network: Network of the berths.
-        path: Socket of the broker, or of the engine itself.
+        socket: The broker's, or the engine's own.
 
     Raises:
-        OSError: if the engine does not answer.
+        OSError: if there is no answer.
     """
-    filters = urllib.parse.quote(json.dumps({"network": [network], "status": ["running", "paused"]}))
-    connection = _Connection(path)
+    filters = json.dumps({"network": [network], "status": ["running", "paused"]})
+    answer = Engine(socket).ask("GET", "/containers/json", {"filters": filters}, timeout=TIMEOUT_SECONDS)
+    if answer.status != HTTPStatus.OK:
+        raise OSError(f"the engine answered {answer.status}")
     try:
-        connection.request("GET", f"/containers/json?filters={filters}")
-        answer = connection.getresponse()
-        content = answer.read()
-        if answer.status != http.HTTPStatus.OK:
-            raise OSError(f"the engine answered {answer.status}")
-        listed = json.loads(content)
-    except (http.client.HTTPException, ValueError) as error:
+        listed = answer.json()
+    except ValueError as error:
         raise OSError(f"the engine answered what is no answer: {error}") from None
-    finally:
-        connection.close()
     found = [
         Berth(name.removeprefix(PREFIX), one["Id"])
         for one in listed
