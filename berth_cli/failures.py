@@ -51,7 +51,9 @@ def message(result: Mapping[str, Any]) -> str:
     items = [item for item in result.get("results") or [] if isinstance(item, dict) and item.get("failed")]
     if items:
         return "\n".join(_item_message(item) for item in items)
-    parts = list(dict.fromkeys(_parts(result)))
+    # Facts are gathered by several modules: what went wrong with each stands one level below.
+    modules = result.get("failed_modules") or {}
+    parts = list(dict.fromkeys(part for one in [result, *modules.values()] for part in _parts(one)))
     return "\n".join(parts) or "the task gave no reason"
 
 

@@ -112,7 +112,7 @@ def test_two_windows_share_one_file(plain_server: PlainServer, new_window: NewWi
 
 
 def _saved_cells(notebook: Path, expected: str) -> list[str]:
-    """Return the cells of a file once the expected one is among them: the server empties a file before it writes it anew."""
+    """Return the cells of a file once the expected one is in it: the server empties a file before it writes it."""
     deadline = time.monotonic() + SAVE_SECONDS
     while True:
         try:

@@ -104,7 +104,7 @@ def test_nobody_outside_reaches_a_berth(host: Host, private_server: str, people:
 def rules_are_there(host: Host) -> bool:
     """Whether all three of Berth's chains are loaded."""
     chains = ("inet berth input", "inet berth forward", "bridge berth forward")
-    return host.run(" && ".join(f"nft list chain {chain}" for chain in chains)).succeeded
+    return bool(host.run(" && ".join(f"nft list chain {chain}" for chain in chains)).succeeded)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_rules_come_back_when_something_else_flushes_them(
 
 
 def test_rules_come_back_with_the_sites_own_firewall(host: Host, people: tuple[str, str], in_berth: InBerth) -> None:
-    """Whatever asks for the engine meanwhile, which makes systemd leave Berth's service as it is while the site's flushes its rules."""
+    """While the engine is asked for, systemd leaves Berth's service as it is and lets the site's flush its rules."""
     host.check_output("systemctl restart nftables.service")
     # The site's service is back before all that hangs on it.
     wait_until(lambda: rules_are_there(host), 120)
