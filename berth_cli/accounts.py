@@ -96,6 +96,11 @@ def check_new_file(file: Path) -> None:
         raise BerthError(f'--passwords-to: "{file.absolute().parent}" is no directory that you can write to')
 
 
+def unfinished(target: Path) -> dict[str, str]:
+    """The passwords that an interrupted run made up and did not hand out to ``target``."""
+    return read_passwords(target.with_name(f"{target.name}.part"))
+
+
 def write_passwords(file: Path, passwords: Mapping[str, str]) -> None:
     """Write passwords to a new file that only this user can read, as CSV."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -105,15 +110,19 @@ def write_passwords(file: Path, passwords: Mapping[str, str]) -> None:
         writer.writerows(passwords.items())
 
 
-def file_until_shown(csv_file: Path, inventory: str) -> Path:
-    """Where passwords that are made up for the people of a file are until they are shown; it is not there yet.
+def file_until_shown(people: str, inventory: str) -> Path:
+    """Where passwords that are made up are until they are shown; it is not there yet.
 
-    The same file for the same inventory has the same place: an interrupted run is finished by the next one, which
+    The same people for the same inventory have the same place: an interrupted run is finished by the next one, which
     takes over what lies beside it with the suffix ``.part``.
+
+    Args:
+        people: The CSV file's absolute path, or the names, a line each.
+        inventory: The inventory's absolute path.
     """
     folder = state_dir() / "passwords"
     folder.mkdir(mode=0o700, exist_ok=True)
-    key = hashlib.sha256(f"{inventory}\n{csv_file.absolute()}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{inventory}\n{people}".encode()).hexdigest()[:16]
     target = folder / f"{key}.csv"
     if target.exists():
         # Done, and not shown any more.

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 TAIL_LINES = 20
 """Lines shown of a program's output; the log has all of them."""
 
+_ON_THE_WAY = ("Task failed: Missing ", "Task failed: Incorrect ", "Task failed: Premature end of stream")
+"""How Ansible begins what it says about sudo and the like."""
+
 _HIDDEN = "what the task returned is hidden, because it handles secrets (no_log)"
 
 
@@ -32,6 +35,11 @@ class Failure:
     message: str
     unreachable: bool
 
+    @property
+    def on_the_way(self) -> bool:
+        """Whether the host was not reached, or nobody became root there: then it was not the task that failed."""
+        return self.unreachable or self.message.startswith(_ON_THE_WAY)
+
     def title(self) -> str:
         """One line that names the failure."""
         where = f"{self.role}: {self.task}" if self.role else self.task
@@ -51,7 +59,9 @@ def message(result: Mapping[str, Any]) -> str:
     items = [item for item in result.get("results") or [] if isinstance(item, dict) and item.get("failed")]
     if items:
         return "\n".join(_item_message(item) for item in items)
-    parts = list(dict.fromkeys(_parts(result)))
+    # Facts are gathered by several modules: what went wrong with each stands one level below.
+    modules = result.get("failed_modules") or {}
+    parts = list(dict.fromkeys(part for one in [result, *modules.values()] for part in _parts(one)))
     return "\n".join(parts) or "the task gave no reason"
 
 

@@ -87,7 +87,12 @@ def add(
         _add_file(project, options, Path(csv_file), target)
         return
     wanted = check_names(names)
-    passwords = accounts.given_passwords(wanted) if password_stdin else {name: new_password() for name in wanted}
+    if password_stdin:
+        passwords, until = accounts.given_passwords(wanted), None
+    else:
+        until = target or accounts.file_until_shown("\n".join(sorted(wanted)), project.inventory(options.inventory))
+        pending = accounts.unfinished(until)
+        passwords = {name: pending.get(name) or new_password() for name in wanted}
     change = {
         # Nothing is said about admin unless it is asked for: an admin stays one.
         **({"admin": True} if admin else {}),
@@ -96,31 +101,31 @@ def add(
         "state": "present",
         "update_password": "on_create",
     }
-    reports = _change(project, options, [{"name": name, "password": passwords[name], **change} for name in wanted])
-    made_up = {} if password_stdin else {name: passwords[name] for name in names_in(reports, "passwords_set")}
+    variables: dict[str, Any] = {
+        "jupyterhub_users_wanted": [{"name": name, "password": passwords[name], **change} for name in wanted]
+    }
+    if until is not None:
+        variables["jupyterhub_users_passwords_to"] = str(until.absolute())
+    reports = ask_hosts(project, "users", options, variables)
     _tell_added(wanted, reports, only_check=options.check)
-    _tell_passwords(dict(sorted(made_up.items())), target, only_check=options.check)
+    if until is not None:
+        _hand_out(until, target, only_check=options.check)
 
 
 def _add_file(project: Project, options: RunOptions, file: Path, passwords_to: Path | None) -> None:
     if not file.is_file():
         raise BerthError(f'--csv: there is no file "{file}"')
     inventory = project.inventory(options.inventory)
-    target = accounts.file_until_shown(file, inventory) if passwords_to is None else passwords_to.absolute()
-    variables = {"jupyterhub_users_csv": str(file.absolute()), "jupyterhub_users_passwords_to": str(target)}
+    target = passwords_to or accounts.file_until_shown(str(file.absolute()), inventory)
+    variables = {"jupyterhub_users_csv": str(file.absolute()), "jupyterhub_users_passwords_to": str(target.absolute())}
     reports = ask_hosts(project, "users", options, variables)
-    passwords = accounts.read_passwords(target)
     for report in reports:
         created, changed = report.data["created"], report.data["changed"]
         would = "would be " if options.check else ""
         others = len(set(changed) - set(created))
         click.echo(f"{report.host}: {len(created)} {would}added, {others} {would}changed.")
     _tell_homes(reports)
-    if passwords_to is None:
-        _tell_passwords(passwords, None, only_check=options.check)
-        target.unlink(missing_ok=True)
-    elif not options.check:
-        click.echo(f"{len(passwords)} passwords were made up, and are in {passwords_to}.")
+    _hand_out(target, passwords_to, only_check=options.check)
 
 
 @users.command("list")
@@ -372,11 +377,16 @@ def _change(project: Project, options: RunOptions, changes: Sequence[Mapping[str
 
 
 def _tell_added(wanted: Sequence[str], reports: Sequence[Report], *, only_check: bool) -> None:
-    created, changed = names_in(reports, "created"), names_in(reports, "changed")
+    created, changed, given = (names_in(reports, key) for key in ("created", "changed", "passwords_set"))
     would = "would be " if only_check else ""
     for name in wanted:
         if name in created:
             click.echo(f"{name} {would}added.")
+        elif name in given:
+            # As a hub leaves it that has died in the middle.
+            click.echo(
+                f"{name} exists already, and {'would get' if only_check else 'has got'} the password that was missing."
+            )
         elif name in changed:
             click.echo(f"{name} exists already and {would}changed; the password stays.")
         else:
@@ -387,6 +397,20 @@ def _tell_added(wanted: Sequence[str], reports: Sequence[Report], *, only_check:
 def _tell_homes(reports: Sequence[Report]) -> None:
     for name in sorted(names_in(reports, "homes_taken_over")):
         click.echo(f"{name} has the home that was kept from an earlier user of that name.")
+
+
+def _hand_out(written: Path, target: Path | None, *, only_check: bool) -> None:
+    """Show once the passwords that the playbook has written, or say that they are where they were wanted."""
+    passwords = accounts.read_passwords(written)
+    if target is None:
+        _tell_passwords(passwords, None, only_check=only_check)
+        written.unlink(missing_ok=True)
+    elif not only_check:
+        click.echo(
+            f"{len(passwords)} passwords were made up, and are in {target}."
+            if passwords
+            else f"No password had to be made up: {target} was not written."
+        )
 
 
 def _tell_passwords(passwords: Mapping[str, str], target: Path | None, *, only_check: bool) -> None:

@@ -22,6 +22,10 @@ START_SECONDS: Final = 120
 """Patience for Jupyter's own start; importing it takes a few seconds, on a busy machine many."""
 
 
+SAVE_SECONDS: Final = 60
+"""Patience for what is saved to be in the file."""
+
+
 @dataclass(frozen=True)
 class PlainServer:
     """A Jupyter server as somebody would start it by hand."""
@@ -103,10 +107,23 @@ def test_two_windows_share_one_file(plain_server: PlainServer, new_window: NewWi
     expect(question).to_be_hidden()
     lab.save(ben)
 
-    saved = json.loads((plain_server.folder / "notebooks" / "hello.ipynb").read_text(encoding="utf-8"))
-    sources = ["".join(cell["source"]) for cell in saved["cells"]]
-    assert "'Ben was here'" in sources
+    sources = _saved_cells(plain_server.folder / "notebooks" / "hello.ipynb", "'Ben was here'")
     assert "'Ann was here'" not in sources
+
+
+def _saved_cells(notebook: Path, expected: str) -> list[str]:
+    """Return the cells of a file once the expected one is in it: the server empties a file before it writes it."""
+    deadline = time.monotonic() + SAVE_SECONDS
+    while True:
+        try:
+            saved = json.loads(notebook.read_text(encoding="utf-8"))
+        except json.JSONDecodeError:
+            saved = {"cells": []}
+        sources = ["".join(cell["source"]) for cell in saved["cells"]]
+        if expected in sources:
+            return sources
+        assert time.monotonic() < deadline, f"{expected} is not in {notebook} after {SAVE_SECONDS} s: {sources}"
+        time.sleep(0.1)
 
 
 def test_why_a_hub_tells_where_it_runs(plain_server: PlainServer, new_window: NewWindow, picture: Picture) -> None:

@@ -99,6 +99,20 @@ def test_a_class_comes_and_leaves_nothing_behind(host: Host, hub: HubClient, tmp
     wait_until(lambda: at_hub(hub, "/user/dora/api"))
     # The home stays until it is said otherwise, also when the account is gone already.
     assert host.file("/srv/berth/homes/dora").is_directory
-    again = {"jupyterhub_users_wanted": [{"name": "dora", "state": "absent", "delete_home": True}]}
+    # In the same run somebody gets a made-up password, after a run of which the hub was lost when it had added gina.
+    hub.add_users({"name": "gina", "password": FIRST})
+    names = tmp_path / "names.csv"
+    names.with_name("names.csv.part").write_text(f"name,password\ngina,{FIRST}\n")
+    made_up = {"password": "made-up-again-2", "generated": True}
+    again = {
+        "jupyterhub_users_wanted": [
+            {"name": "dora", "state": "absent", "delete_home": True},
+            *({"name": name, **made_up} for name in ("gina", "hugo")),
+        ],
+        "jupyterhub_users_passwords_to": str(names),
+    }
     converging.converge(playbook="users", variables=again)
     assert not host.file("/srv/berth/homes/dora").exists
+    assert names.read_text().splitlines() == ["name,password", f"gina,{FIRST}", "hugo,made-up-again-2"]
+    assert [file.name for file in tmp_path.iterdir() if file.suffix == ".part"] == []
+    hub.add_users(*({"name": name, "state": "absent"} for name in ("gina", "hugo")))

@@ -101,9 +101,33 @@ def test_nobody_outside_reaches_a_berth(host: Host, private_server: str, people:
     assert found.startswith("closed")
 
 
+def rules_are_there(host: Host) -> bool:
+    """Whether all three of Berth's chains are loaded."""
+    chains = ("inet berth input", "inet berth forward", "bridge berth forward")
+    return bool(host.run(" && ".join(f"nft list chain {chain}" for chain in chains)).succeeded)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "nft delete table inet berth",
+        "nft delete table bridge berth",
+        "nft flush ruleset && systemctl restart docker.service",  # that takes the engine's own rules along
+    ],
+)
+def test_rules_come_back_when_something_else_flushes_them(
+    host: Host, people: tuple[str, str], in_berth: InBerth, command: str
+) -> None:
+    host.check_output(command)
+    wait_until(lambda: rules_are_there(host))
+    assert reach(in_berth, "172.29.0.1", 8099).startswith("closed")
+
+
 def test_rules_come_back_with_the_sites_own_firewall(host: Host, people: tuple[str, str], in_berth: InBerth) -> None:
+    """While the engine is asked for, systemd leaves Berth's service as it is and lets the site's flush its rules."""
     host.check_output("systemctl restart nftables.service")
     # The site's service is back before all that hangs on it.
-    wait_until(lambda: "from_berth" in host.run("nft list table inet berth").stdout, 120)
+    wait_until(lambda: rules_are_there(host), 120)
     host.check_output("systemctl stop nftables.service; systemctl start docker.service berth-firewall.service")
+    wait_until(lambda: rules_are_there(host))
     assert in_berth("alice", "true").succeeded

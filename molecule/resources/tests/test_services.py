@@ -7,6 +7,7 @@ UNITS = [
     "berth-hub.service",
     "berth-proxy.service",
     "berth-firewall.service",
+    "berth-firewall-watch.service",
     "berth-homes.socket",
     "berth-dock.socket",
     "berth-dock-look.socket",

@@ -10,6 +10,7 @@ EXPOSURE = {
     "berth-proxy.service": 1.6,
     "berth-dock.service": 2.5,
     "berth-exporter.service": 2.5,
+    "berth-firewall-watch.service": 2.5,
     "berth-homes@.service": 2.5,
     # To check a password of the host's it is root, and reads the host's shadow file.
     "berth-pam@.service": 3.0,

@@ -118,7 +118,8 @@ def test_closed_port(ask: Ask) -> None:
 
 @pytest.mark.usefixtures("unchanged")
 def test_unknown_host_key(ask: Ask) -> None:
-    options = "-o UserKnownHostsFile=/dev/null -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
+    files = "-o UserKnownHostsFile=/dev/null -o GlobalKnownHostsFile=/dev/null"
+    options = f"-o HostName=127.0.0.1 {files} -o StrictHostKeyChecking=yes"
     said_well(
         ask("-e", f"ansible_ssh_common_args='{options}'"), "berth-ssh could not be reached", "key is not known", "ssh "
     )

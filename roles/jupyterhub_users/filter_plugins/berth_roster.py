@@ -126,12 +126,16 @@ def berth_roster(file: str, part: str = "") -> dict[str, Any]:
     """For the playbook: `wanted`, or `problem`; an error raised here would be hidden together with the passwords.
 
     Args:
-        file: the CSV file.
+        file: the CSV file; empty: there is none.
         part: where passwords are between two runs, of which the first was interrupted: `pending`.
     """
     try:
         pending = unfinished(Path(part).expanduser()) if part else {}
-        return {"wanted": read(Path(file).expanduser(), pending), "pending": pending, "problem": ""}
+        return {
+            "wanted": read(Path(file).expanduser(), pending) if file else [],
+            "pending": pending,
+            "problem": "",
+        }
     except RosterError as error:
         return {"wanted": [], "pending": {}, "problem": str(error)}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from berth_cli.advice import advice
+from berth_cli.failures import message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,6 +105,26 @@ def test_a_dry_run_of_remove_asks_nobody(site: Checkout) -> None:
 )
 def test_advice_says_what_to_do(said: str, to_do: str) -> None:
     assert to_do in (advice(said) or "")
+
+
+def test_a_user_who_may_not_become_root_is_told_so() -> None:
+    # As Ansible reports it of a host over SSH: facts are gathered by modules of which the task tells only the names.
+    said = message(
+        {
+            "failed": True,
+            "msg": "The following modules failed to execute: ansible.legacy.setup.",
+            "failed_modules": {
+                "ansible.legacy.setup": {
+                    "failed": True,
+                    "module_stderr": "nina is not in the sudoers file.\n",
+                    "module_stdout": "",
+                    "msg": "Module result deserialization failed: No start of json char found",
+                }
+            },
+        }
+    )
+    assert "nina is not in the sudoers file." in said.splitlines()
+    assert "usermod -aG sudo USER" in (advice(said) or "")
 
 
 def test_no_advice_is_better_than_a_wrong_one() -> None:

@@ -24,6 +24,8 @@ USERS_PLAYBOOK = """
       ansible.builtin.command:
         argv: ["{{ ansible_playbook_python }}", "{{ playbook_dir }}/users.py"]
         stdin: "{{ jupyterhub_users_wanted | to_json }}"
+      environment:
+        PASSWORDS_TO: "{{ jupyterhub_users_passwords_to | default('') }}"
       register: said
       no_log: true
     - name: Report
@@ -31,15 +33,25 @@ USERS_PLAYBOOK = """
         msg: "{{ said.stdout | from_json }}"
 """
 
-# Stands for the role: keeps users in a file, and creates, changes and removes as the role does.
+# Stands for the role: keeps users in a file, and creates, changes and removes as the role does. With a file "dies"
+# beside it, it ends before it has handed out the passwords that it has written down.
 USERS_PROGRAM = """
-import json, pathlib, sys
+import json, os, pathlib, sys
 file = pathlib.Path(__file__).with_name("users.json")
 users = json.loads(file.read_text()) if file.exists() else {}
 waiting_file = file.with_name("waiting.json")
 waiting = json.loads(waiting_file.read_text()) if waiting_file.exists() else []
+wanted_ones = json.load(sys.stdin)
+passwords_to = os.environ["PASSWORDS_TO"]
+part = pathlib.Path(passwords_to + ".part")
+lines = part.read_text().splitlines() if passwords_to and part.exists() else ["name,password"]
+made_up = [w for w in wanted_ones if w.get("generated") and "password" not in users.get(w["name"], {})]
+lines += [line for line in (f"{w['name']},{w['password']}" for w in made_up) if line not in lines]
+if passwords_to and len(lines) > 1:
+    part.touch(mode=0o600)
+    part.write_text("".join(f"{line}\\n" for line in lines))
 done = {key: [] for key in ("created", "removed", "unlocked", "passwords_set", "changed", "homes_deleted")}
-for wanted in json.load(sys.stdin):
+for wanted in wanted_ones:
     name, before = wanted["name"], users.get(wanted["name"])
     state = wanted["state"]
     if state in ("approved", "refused"):
@@ -53,7 +65,11 @@ for wanted in json.load(sys.stdin):
             done["changed"].append(name)
         elif wanted["delete_home"] and name == "gone":
             done["homes_deleted"].append(name)
-    elif before is None:
+    elif before is None or "password" not in before:
+        if before is not None:
+            users[name] = dict(before, password=wanted["password"])
+            done["passwords_set"].append(name)
+            continue
         users[name] = {"password": wanted["password"], "admin": wanted.get("admin", False)}
         if wanted.get("groups"):
             users[name]["groups"] = wanted["groups"]
@@ -75,6 +91,10 @@ for wanted in json.load(sys.stdin):
             done["changed"].append(name)
 file.write_text(json.dumps(users))
 waiting_file.write_text(json.dumps(waiting))
+if file.with_name("dies").exists():
+    sys.exit("the hub did not answer to the end")
+if passwords_to and part.exists():
+    part.rename(passwords_to)
 listed = [{"name": n, "admin": u["admin"], "servers": 0, "last_activity": None, "created": "2026-01-02T03:04:05Z",
            "groups": u.get("groups", []), "locked_until": u.get("locked_until")}
           for n, u in sorted(users.items())]
@@ -160,6 +180,40 @@ def test_passwords_go_to_a_new_file_that_only_the_operator_reads(hub: Checkout) 
     nowhere = hub.run("users", "add", "carl", "--passwords-to", str(hub.base / "missing" / "file"))
     assert "is no directory" in nowhere.stderr
     assert "carl" not in stored(hub)
+
+
+def test_passwords_outlive_a_hub_that_dies_in_the_middle(hub: Checkout) -> None:
+    store(hub, carl={"password": "old", "admin": False})
+    hub.write("playbooks/dies", "")
+    failed = hub.run("users", "add", "anna", "carl")
+    assert failed.returncode != 0
+    password = stored(hub)["anna"]["password"]
+    assert isinstance(password, str)
+    assert password not in failed.stdout + failed.stderr
+    (hub.root / "playbooks" / "dies").unlink()
+    again = hub.run("users", "add", "carl", "anna")
+    assert again.returncode == 0, again.stderr
+    assert made_up(again.stdout) == {"anna": password}
+    assert stored(hub)["carl"]["password"] == "old"
+    # Shown once, and nowhere any more.
+    assert made_up(hub.run("users", "add", "anna", "carl").stdout) == {}
+    assert [file for file in (hub.base / "state").rglob("*") if file.is_file() and password in file.read_text()] == []
+
+
+def test_who_was_left_without_a_password_has_got_one(hub: Checkout) -> None:
+    store(hub, anna={"admin": False})
+    result = hub.run("users", "add", "anna")
+    assert "anna exists already, and has got the password that was missing." in result.stdout
+    assert stored(hub)["anna"]["password"] == made_up(result.stdout)["anna"]
+
+
+def test_nothing_is_written_where_nothing_was_made_up(hub: Checkout) -> None:
+    store(hub, anna={"password": "old", "admin": False})
+    target = hub.base / "passwords.csv"
+    result = hub.run("users", "add", "anna", "--passwords-to", str(target))
+    assert result.returncode == 0, result.stderr
+    assert f"No password had to be made up: {target} was not written." in result.stdout
+    assert not target.exists()
 
 
 def test_a_new_password_is_for_those_who_exist(hub: Checkout) -> None:
