@@ -138,6 +138,7 @@ def test_numbers_may_come_as_text(tmp_path: Path) -> None:
         ({"base_url": "jupyter"}, 'base_url: "jupyter" is no base URL: use a path that starts and ends with "/"'),
         ({"base_url": "/jupyter"}, 'base_url: "/jupyter" is no base URL'),
         ({"base_url": "//"}, 'base_url: "//" is no base URL'),
+        ({"subdomains": "maybe"}, "subdomains: Input should be a valid boolean"),
     ],
 )
 def test_a_mistake_is_told_by_file_and_key(tmp_path: Path, changes: dict[str, Any], mistake: str) -> None:
