@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 TAIL_LINES = 20
 """Lines shown of a program's output; the log has all of them."""
 
+_ON_THE_WAY = ("Task failed: Missing ", "Task failed: Incorrect ", "Task failed: Premature end of stream")
+"""How Ansible begins what it says about sudo and the like."""
+
 _HIDDEN = "what the task returned is hidden, because it handles secrets (no_log)"
 
 
@@ -31,6 +34,11 @@ class Failure:
     task: str
     message: str
     unreachable: bool
+
+    @property
+    def on_the_way(self) -> bool:
+        """Whether the host was not reached, or nobody became root there: then it was not the task that failed."""
+        return self.unreachable or self.message.startswith(_ON_THE_WAY)
 
     def title(self) -> str:
         """One line that names the failure."""

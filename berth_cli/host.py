@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -47,9 +48,10 @@ def up(project: Project, options: RunOptions) -> None:
     console.print(f"\n{outcome.changed} changed ({clock(outcome.elapsed)}).")
     require_hosts(project, options, outcome)
     if outcome.reports:
-        again = "" if options.inventory is None else f" -i {options.inventory}"
-        commands = [f"berth users add NAME{again}", f"berth status{again}", f"berth logs{again}"]
-        console.print("Next: " + ", ".join(commands + (["berth down"] if demo else [])), markup=False)
+        # As it was typed: nobody has the checkout on PATH.
+        berth = os.environ.get("BERTH_COMMAND", "berth")
+        asked = [f"{berth} {what}{options.again()}" for what in ("users add NAME", "status", "logs")]
+        console.print("Next: " + ", ".join(asked + ([f"{berth} down"] if demo else [])), markup=False)
 
 
 def _summary(report: Mapping[str, str]) -> Table:
@@ -59,7 +61,9 @@ def _summary(report: Mapping[str, str]) -> Table:
     table.add_row("URL", Text(report["url"]))
     table.add_row("Administrator", Text(report["admin"]))
     table.add_row("Password", Text(f"shown by: {report['password_command']}"))
-    table.add_row("CA certificate", Text(report["ca_certificate"]))
+    if "ca_certificate" in report:
+        # Only where the host's own CA has signed the certificate.
+        table.add_row("CA certificate", Text(report["ca_certificate"]))
     return table
 
 

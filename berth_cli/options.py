@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,14 @@ class RunOptions:
         if self.verbose > 1:
             arguments.append(f"-{'v' * (self.verbose - 1)}")
         return arguments
+
+    def again(self) -> str:
+        """What leads another command to the same hosts, as it is typed, with a blank before each part."""
+        parts = [] if self.inventory is None else ["-i", shlex.quote(self.inventory)]
+        for file in self.vault_password_file:
+            parts += ["--vault-password-file", shlex.quote(file)]
+        parts += [flag for flag, wanted in {"-K": self.ask_become_pass, "-k": self.ask_pass}.items() if wanted]
+        return "".join(f" {part}" for part in parts)
 
     def passwords(self) -> dict[str, str]:
         """Ask for the passwords that are wanted; returns them by the pattern of ansible-playbook's own prompts."""

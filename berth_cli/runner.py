@@ -107,7 +107,7 @@ class PlaybookFailed(BerthError):  # noqa: N818 (it says what happened)
         self, exit_code: int, failures: Sequence[Failure], output: Sequence[str], log: Path, inventory: str
     ) -> None:
         said = [
-            _with_advice(failure.title(), failure.message, wanted=failure.unreachable or not failure.role)
+            _with_advice(failure.title(), failure.message, wanted=failure.on_the_way or not failure.role)
             for failure in failures
         ]
         if not said:

@@ -279,10 +279,11 @@ def test_mistake_is_refused_and_the_old_certificate_stays(own_hub: HubClient, si
     broken = site.extra / "broken.yml"
     broken.write_text("http: {")
     try:
-        said = refusal(None, {**site.variables, "proxy_key_file": str(other_key)}, TAGS)
+        said = refusal(None, {**site.variables, "proxy_key_file": str(other_key), "jupyterhub_subdomains": True}, TAGS)
     finally:
         broken.unlink()
     assert f"proxy_key_file: {other_key} does not match the certificate in proxy_certificate_file" in said
+    assert f"does not cover *.{NAME}, the names of users' servers, but {NAME}" in said
     assert f"proxy_extra_config: {broken}: is not YAML" in said
     assert served() == before
 

@@ -33,17 +33,21 @@ options:
 LETS_ENCRYPT = "api.letsencrypt.org"
 TLS = ("internal", "own", "acme", "off")
 CHALLENGES = ("tls-alpn", "http")
-OWN_NAMES = {"routers": {"api", "home"}, "middlewares": {"api-password", "headers", "home"}}
+OWN_NAMES = {
+    "routers": {"api", "home", "not-running"},
+    "middlewares": {"api-password", "headers", "home", "not-running"},
+}
 """What Berth itself calls by these names in Traefik's dynamic configuration."""
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """What the site decided; each field is the variable proxy_FIELD, but base_url, which is jupyterhub_base_url."""
+    """What the site decided; each field is the variable proxy_FIELD, but base_url and subdomains: jupyterhub_FIELD."""
 
     tls: str = "internal"
     public_url: str = "https://hub.example.org"
     base_url: str = "/"
+    subdomains: bool = False
     certificate_file: str = ""
     key_file: str = ""
     acme_email: str = ""
@@ -70,6 +74,8 @@ def mistakes(
     if decided.tls not in TLS:
         found.append(f'proxy_tls: "{decided.tls}" is none of {", ".join(TLS)}')
     found += _address_mistakes(decided)
+    if decided.subdomains:
+        found += _subdomain_mistakes(decided)
     if decided.tls == "own":
         found += _own_mistakes(decided, read, now or datetime.now(UTC))
     if decided.tls == "acme":
@@ -94,6 +100,14 @@ def _address_mistakes(decided: Decisions) -> Iterator[str]:
         yield (
             f'jupyterhub_base_url: "{decided.base_url}" is no base URL: use a path that starts and ends with "/", '
             "like / or /jupyter/"
+        )
+
+
+def _subdomain_mistakes(decided: Decisions) -> Iterator[str]:
+    if decided.tls == "acme":
+        yield (
+            f"jupyterhub_subdomains: needs a certificate for *.{_hostname(decided)}, which an ACME server gives only "
+            'to who can change DNS, and Berth cannot (proxy_tls is "acme"): use "own" with such a one, or "internal"'
         )
 
 
@@ -122,7 +136,7 @@ def _own_mistakes(decided: Decisions, read: Callable[[Path], bytes], now: dateti
         yield f"{where} is not a certificate in PEM: it must contain -----BEGIN CERTIFICATE-----"
         chain = []
     if chain:
-        yield from (f"{where} {problem}" for problem in _certificate_mistakes(chain, _hostname(decided), now))
+        yield from (f"{where} {problem}" for problem in _certificate_mistakes(chain, decided, now))
     problem = _key_mistake(contents["proxy_key_file"], chain)
     if problem:
         yield f"proxy_key_file: {decided.key_file} {problem}"
@@ -149,18 +163,24 @@ def _hostname(decided: Decisions) -> str:
     return (address.hostname if address else None) or ""
 
 
-def _certificate_mistakes(chain: list[x509.Certificate], host: str, now: datetime) -> Iterator[str]:
+def _certificate_mistakes(chain: list[x509.Certificate], decided: Decisions, now: datetime) -> Iterator[str]:
     for number, certificate in enumerate(chain, 1):
         which = "" if number == 1 else f"(certificate {number} of the chain) "
         if certificate.not_valid_after_utc < now:
             yield f"{which}has expired at {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
         if certificate.not_valid_before_utc > now:
             yield f"{which}is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
-    names = _names(chain[0])
+    host, names = _hostname(decided), _names(chain[0])
     if host and not any(_covers(name, host) for name in names):
         yield (
             f"is not for {host}, the name in proxy_public_url, but for "
             f"{', '.join(names) or 'no name at all (browsers look at subjectAltName alone)'}"
+        )
+    wildcard = f"*.{host}"
+    if decided.subdomains and wildcard not in map(str.lower, names):
+        yield (
+            f"does not cover {wildcard}, the names of users' servers, but {', '.join(names) or 'no name at all'}: "
+            "get one that does, or leave jupyterhub_subdomains false"
         )
 
 

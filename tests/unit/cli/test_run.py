@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from berth_cli.options import RunOptions
 from berth_cli.state import new_log
 
 if TYPE_CHECKING:
@@ -91,6 +93,36 @@ def test_up_shows_roles_and_changes_and_ends_with_what_to_do_next(site: Checkout
         assert said in result.stdout
     assert "Report" not in result.stdout
     assert result.stderr == ""
+
+
+def test_without_a_ca_of_the_hosts_own_nothing_is_said_of_one(site: Checkout) -> None:
+    site.write("playbooks/site.yml", SITE.replace(", ca_certificate: /etc/ca.crt", ""))
+    result = site.run("up")
+    assert result.returncode == 0, result.stderr
+    assert "https://berth.example" in result.stdout
+    assert "CA certificate" not in result.stdout
+
+
+def test_what_to_do_next_can_be_typed_as_it_stands(site: Checkout) -> None:
+    (site.base / "my password").write_text("secret")
+    site.environment["BERTH_COMMAND"] = "./berth"
+    result = site.run("up", "-i", "inventory/demo/hosts.yml", "--vault-password-file", "my password")
+    assert result.returncode == 0, result.stderr
+    said = " ".join(result.stdout.split())
+    assert "./berth status -i inventory/demo/hosts.yml --vault-password-file 'my password'" in said
+    assert RunOptions(inventory="x", ask_become_pass=True).again() == " -i x -K"
+
+
+def test_a_missing_sudo_password_is_told_with_what_to_do_in_a_role_too(checkout: Checkout) -> None:
+    sudo = checkout.write("sudo", "#!/bin/sh\necho nina is not in the sudoers file. >&2\nexit 1\n")
+    sudo.chmod(0o755)
+    become = {"ansible_become": True, "ansible_become_user": "nobody", "ansible_become_exe": str(sudo)}
+    failing_site(checkout, "[{name: Look, ansible.builtin.command: 'true'}]")
+    checkout.write("inventory/site", "one ansible_connection=local\n")
+    result = checkout.run("up", "-i", "inventory/site", "-e", json.dumps(become))
+    assert result.returncode == 2
+    assert "failed on one: first: Look" in result.stderr
+    assert "usermod -aG sudo USER" in result.stderr
 
 
 def test_another_inventory_leaves_the_demo_host_alone(site: Checkout) -> None:

@@ -107,12 +107,14 @@ class Hub:
 class Running:
     """Starts both, and ends both: `with Running(folder) as hub`, or by hand where a test restarts them."""
 
-    def __init__(self, base: Path, secrets: dict[str, str] | None = None, **changes: Any) -> None:
-        """Args: secrets: more of them, by name; changes: of the settings, as in `conftest.changed`."""
+    def __init__(
+        self, base: Path, secrets: dict[str, str] | None = None, name: str = "127.0.0.1", **changes: Any
+    ) -> None:
+        """Args: secrets: more of them; name: the hub's own; changes: of the settings, as in `conftest.changed`."""
         self._base = base
         self._secrets = secrets or {}
         self._changes = changes
-        self._traefik = Traefik(base / "proxy")
+        self.traefik = Traefik(base / "proxy", name)
         self._process: subprocess.Popen[bytes] | None = None
         self._hub_url = f"http://127.0.0.1:{free_ports(1)[0]}"
 
@@ -139,12 +141,12 @@ class Running:
             (base / name).write_text(secret + "\n")
         settings = write_settings(
             base / "hub.json",
-            public_url=self._traefik.url,
+            public_url=self.traefik.url,
             hub_url=self._hub_url,
             state_directory=str(base),
             secrets_directory=str(base),
-            routes_file=str(self._traefik.routes_file),
-            traefik_api_url=self._traefik.api_url,
+            routes_file=str(self.traefik.routes_file),
+            traefik_api_url=self.traefik.api_url,
             accounts__failed_logins_max=FAILED_LOGINS_MAX,
             idle__after_seconds=0,
             **self._changes,
@@ -156,7 +158,7 @@ class Running:
         config.write_text(
             CONFIGURATION.format(settings=str(settings), server=str(server), home=str(base / "{username}"))
         )
-        self._traefik.start()
+        self.traefik.start()
         log = base / "hub.log"
         modules = {
             str(Path(module.__file__ or "").parents[depth]) for module, depth in ((berth_hub, 1), (berth_names, 0))
@@ -169,11 +171,12 @@ class Running:
                 stdout=file,
                 stderr=file,
             )
-        wait_until(lambda: status(f"{self._traefik.url}/hub/health") == 200, f"the hub answers, see {log}", 40)
-        return Hub(self._traefik.url, self._hub_url, log)
+        health = f"{self.traefik.url}{self._changes.get('base_url', '/')}hub/health"
+        wait_until(lambda: status(health) == 200, f"the hub answers, see {log}", 40)
+        return Hub(self.traefik.url, self._hub_url, log)
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(20)
-        self._traefik.stop()
+        self.traefik.stop()

@@ -123,6 +123,7 @@ def test_numbers_may_come_as_text(tmp_path: Path) -> None:
         ({"berth__default_url": "lab"}, "berth.default_url: String should match pattern '^/'"),
         ({"berth__notebooks_folder": "../x"}, "berth.notebooks_folder: String should match pattern"),
         ({"berth__notebooks_folder": "a/b"}, "berth.notebooks_folder: String should match pattern"),
+        ({"accounts__admins": "ann"}, "accounts.admins: 'ann' is no list: write it in brackets, like [ann]"),
         ({"accounts__admins": []}, "accounts.admins: List should have at least 1 item"),
         (
             {"accounts__password_length_min": 7},
@@ -133,11 +134,12 @@ def test_numbers_may_come_as_text(tmp_path: Path) -> None:
             "accounts.password_length_min: Input should be less than or equal to 72",
         ),
         ({"accounts__failed_logins_max": 0}, "accounts.failed_logins_max: Input should be greater than or equal to 1"),
-        ({"public_url": "hub.example.org"}, "public_url: String should match pattern"),
-        ({"public_url": "https://hub.example.org/"}, "public_url: String should match pattern"),
+        ({"public_url": "hub.example.org"}, 'public_url: "hub.example.org" is no address of a hub: use https://NAME'),
+        ({"public_url": "https://hub.example.org/"}, 'public_url: "https://hub.example.org/" is no address of a hub'),
         ({"base_url": "jupyter"}, 'base_url: "jupyter" is no base URL: use a path that starts and ends with "/"'),
         ({"base_url": "/jupyter"}, 'base_url: "/jupyter" is no base URL'),
         ({"base_url": "//"}, 'base_url: "//" is no base URL'),
+        ({"subdomains": "maybe"}, "subdomains: Input should be a valid boolean"),
     ],
 )
 def test_a_mistake_is_told_by_file_and_key(tmp_path: Path, changes: dict[str, Any], mistake: str) -> None:

@@ -20,9 +20,14 @@ PASSWORD = "a password of Traefik's own API"
 
 @dataclass
 class Traefik:
-    """Started and stopped by the test; its routes are in a directory that outlives it."""
+    """Started and stopped by the test; its routes are in a directory that outlives it.
+
+    Attributes:
+        name: What people call it; a test that gives another one has it resolved.
+    """
 
     base: Path
+    name: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
     ports: list[int] = field(default_factory=lambda: free_ports(2))
 
@@ -69,7 +74,7 @@ class Traefik:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports[0]}"
+        return f"http://{self.name}:{self.ports[0]}"
 
     @property
     def api_url(self) -> str:

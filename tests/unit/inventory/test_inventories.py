@@ -71,6 +71,39 @@ def test_ansible_reads_it_and_finds_one_hub(name: str) -> None:
     assert len(json.loads(result.stdout)["hub"]["hosts"]) == 1
 
 
+def test_what_its_variables_name_may_lie_in_its_folder(tmp_path: Path) -> None:
+    """Ansible takes every file of such a folder, at any depth, for an inventory, unless it is told not to."""
+    for name in (
+        "hub.crt",
+        "hub.key",
+        "ca.pem",
+        "logo.svg",
+        "class.csv",
+        "traefik/more.yml",
+        "jupyterhub_config.d/10-x.py",
+    ):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("-----BEGIN CERTIFICATE-----\nhttp: {routers: {}}\n")
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "hub.yml").write_text("found: true\n")
+    (tmp_path / "hosts.yml").write_text("hub: {hosts: {one: {}}}\n")
+    (tmp_path / "hosts").write_text("[hub]\ntwo\n")
+    result = subprocess.run(
+        [Path(sys.executable).parent / "ansible-inventory", "-i", str(tmp_path), "--list"],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    read = json.loads(result.stdout)
+    assert sorted(read["hub"]["hosts"]) == ["one", "two"]
+    assert read["_meta"]["hostvars"]["one"]["found"] is True
+    assert "traefik" not in result.stdout
+
+
 @pytest.mark.parametrize("name", INVENTORIES)
 def test_every_variable_is_of_a_role_and_of_its_type(name: str) -> None:
     assert complaints((ROOT / "inventory" / name / "hosts.yml").read_text(encoding="utf-8")) == []

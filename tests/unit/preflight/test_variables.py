@@ -74,6 +74,14 @@ def test_wrong_kinds_are_told_by_name_and_secrets_are_not_shown() -> None:
     assert "hunter2" not in " ".join(told)
 
 
+def test_a_choice_that_yaml_takes_for_false_is_told_to_be_put_in_quotes() -> None:
+    options = {"x_tls": {"type": "str", "choices": ["on demand", "off"]}, "x_kind": {"type": "str", "choices": ["a"]}}
+    (told,) = mistyped(options, {"x_tls": False, "x_kind": "a"})
+    assert told.startswith("x_tls: false is none of on demand, off;")
+    assert "write 'off' (in quotes)" in told
+    assert mistyped(options, {"x_tls": "off", "x_kind": True}) == ["x_kind: true is none of a"]
+
+
 def test_text_that_is_a_number_is_one() -> None:
     assert mistyped(OPTIONS, {"x_count": "5", "x_kind": "a", "x_names": ["n"], "x_needed": ""}) == []
 
@@ -84,6 +92,16 @@ def test_the_variable_behind_a_setting_is_found_through_internal_ones() -> None:
     public = {"jupyterhub_berth_memory", "jupyterhub_berth_cpus"}
     assert variables_of(raw, ("berth", "memory"), variables, public) == ["jupyterhub_berth_memory"]
     assert variables_of(raw, ("berth", "all", "x", 0), variables, public) == ["jupyterhub_berth_cpus"]
+
+
+def test_a_default_that_only_takes_over_another_variable_is_not_to_blame() -> None:
+    raw, public = {"public_url": "{{ jupyterhub_public_url }}"}, {"jupyterhub_public_url", "proxy_public_url"}
+    default = {"jupyterhub_public_url": "{{ proxy_public_url }}", "proxy_public_url": "hub.example.org"}
+    assert variables_of(raw, ("public_url",), default, public) == ["proxy_public_url"]
+    own = {**default, "jupyterhub_public_url": "hub.example.org"}
+    assert variables_of(raw, ("public_url",), own, public) == ["jupyterhub_public_url"]
+    around = {"jupyterhub_public_url": "{{ proxy_public_url }}", "proxy_public_url": "{{ jupyterhub_public_url }}"}
+    assert len(variables_of(raw, ("public_url",), around, public)) == 1
 
 
 def test_mistakes_name_the_variable_or_the_key() -> None:

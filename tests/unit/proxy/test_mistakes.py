@@ -32,9 +32,13 @@ class Own:
         self.pem_key.touch(0o600)
         self.pem_key.write_bytes(key_pem(self.key))
 
-    def mistakes(self, public_url: str = f"https://{HOST}") -> list[str]:
+    def mistakes(self, public_url: str = f"https://{HOST}", *, subdomains: bool = False) -> list[str]:
         decided = Decisions(
-            tls="own", public_url=public_url, certificate_file=str(self.crt), key_file=str(self.pem_key)
+            tls="own",
+            public_url=public_url,
+            certificate_file=str(self.crt),
+            key_file=str(self.pem_key),
+            subdomains=subdomains,
         )
         return mistakes(decided)
 
@@ -63,6 +67,22 @@ def test_certificate_for_another_name_is_refused(tmp_path: Path, authority: Auth
     assert said == (
         f"proxy_certificate_file: {own.crt} is not for {HOST}, the name in proxy_public_url, but for {names[0]}"
     )
+
+
+@pytest.mark.parametrize("wildcard", ["*.hub.example.org", "*.HUB.example.org"])
+def test_certificate_for_the_names_of_users_is_good(tmp_path: Path, authority: Authority, wildcard: str) -> None:
+    assert Own(tmp_path, authority, HOST, wildcard).mistakes(f"https://{HOST}:8443", subdomains=True) == []
+
+
+@pytest.mark.parametrize("other", ["*.example.org", "alice.hub.example.org", "*.lab.hub.example.org"])
+def test_certificate_without_the_names_of_users_is_refused(tmp_path: Path, authority: Authority, other: str) -> None:
+    own = Own(tmp_path, authority, HOST, other)
+    (said,) = own.mistakes(subdomains=True)
+    assert said == (
+        f"proxy_certificate_file: {own.crt} does not cover *.{HOST}, the names of users' servers, but {HOST}, {other}: "
+        "get one that does, or leave jupyterhub_subdomains false"
+    )
+    assert own.mistakes() == []
 
 
 def test_certificate_without_names_is_refused(tmp_path: Path, authority: Authority) -> None:
@@ -187,6 +207,8 @@ PRIVATE = {**ACME, "acme_directory": "https://127.0.0.1:14000/dir"}
             'proxy_acme_names: Let\'s Encrypt gives no certificate for "hub.local"',
         ),
         ({**PRIVATE, "acme_staging": True}, "proxy_acme_staging: "),
+        ({**ACME, "subdomains": True}, "jupyterhub_subdomains: needs a certificate for *.hub.example.org"),
+        ({**PRIVATE, "subdomains": True}, "jupyterhub_subdomains: needs a certificate for *.hub.example.org"),
         ({**PRIVATE, "acme_ca": "/nowhere/ca.crt"}, "proxy_acme_ca: there is no file /nowhere/ca.crt"),
         ({**PRIVATE, "acme_ca": __file__}, f"proxy_acme_ca: {__file__} is not a certificate in PEM"),
         ({"tls": "off"}, "proxy_trusted_fronts: name the addresses"),
@@ -212,6 +234,8 @@ def test_decision_is_refused_by_name(decided: dict[str, object], says: str) -> N
         {**PRIVATE, "public_url": "https://hub.site.test"},
         {"tls": "off", "trusted_fronts": ["127.0.0.1", "192.0.2.0/28", "2001:db8::1"]},
         {"tls": "off", "public_url": "http://hub.example.org"},
+        {"subdomains": True},
+        {"tls": "off", "trusted_fronts": ["127.0.0.1"], "subdomains": True},
     ],
 )
 def test_decision_is_good(decided: dict[str, object]) -> None:

@@ -12,6 +12,7 @@ from berth_hub.options import configure_options
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import Settings
 from berth_hub.spawner import BerthSpawner
+from berth_hub.subdomains import configure_subdomains
 from berth_hub.traces import labels
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def configure(c: Any, settings: Settings) -> None:
     _services(c, settings)
     _monitoring(c, settings)
     configure_options(c, settings)
+    configure_subdomains(c, settings)
 
 
 def _bound_requests() -> None:

@@ -12,7 +12,7 @@ from traitlets import Dict, Integer, Unicode, default
 from berth_hub.allotment import SHARED_IN_BERTH, Allotment, device_requests
 from berth_hub.homes import ensure_home
 from berth_hub.monitoring.failures import recorded
-from berth_hub.traces import TracedSpawner
+from berth_hub.subdomains import PartedSpawner
 
 READY_POLL_SECONDS = 0.03
 """JupyterHub's own check backs off to seconds, and notices a server up to 2.6 s after it was ready."""
@@ -27,7 +27,7 @@ ENGINE_THREADS = 8
 """Engine calls under way at once; DockerSpawner's own single thread makes everybody wait for everybody."""
 
 
-class BerthSpawner(TracedSpawner):
+class BerthSpawner(PartedSpawner):
     """One user's berth: a container with that user's home and the shared notebooks."""
 
     homes_socket = Unicode(config=True, help="Socket of the root helper that makes homes.")

@@ -13,7 +13,8 @@ from berth_hub.settings.berths import Berth, Broker, Idle
 from berth_hub.settings.monitoring import Monitoring
 from berth_hub.settings.options import Options
 from berth_hub.settings.people import People
-from berth_hub.settings.values import PathPrefix, Strict
+from berth_hub.settings.subdomains import check_host
+from berth_hub.settings.values import Address, PathPrefix, Strict
 
 __all__ = [
     "Accounts",
@@ -33,8 +34,9 @@ __all__ = [
 class Settings(Strict):
     """Everything that the hub is told from outside."""
 
-    public_url: str = Field(pattern=r"^https?://[^/]+$")
+    public_url: Address
     base_url: PathPrefix
+    subdomains: bool = False
     hub_url: str = Field(pattern=r"^http://[^/]+$")
     state_directory: Path
     secrets_directory: Path
@@ -55,6 +57,12 @@ class Settings(Strict):
     def _signup_needs_own_accounts(self) -> Self:
         if self.people.signup != "closed" and self.authentication.way.method != "native":
             raise ValueError('jupyterhub_signup "approval" needs accounts of the hub: jupyterhub_auth "native"')
+        return self
+
+    @model_validator(mode="after")
+    def _subdomains_need_a_name(self) -> Self:
+        if self.subdomains:
+            check_host(self.public_url)
         return self
 
 
@@ -93,5 +101,8 @@ def mistakes(content: Any) -> list[tuple[tuple[int | str, ...], str]]:
 
 
 def _what(problem: ErrorDetails) -> str:
+    given = problem["input"]
+    if problem["type"] == "list_type" and isinstance(given, str):
+        return f"{given!r} is no list: write it in brackets, like [{given}]"
     text = {"extra_forbidden": "no such setting", "missing": "is missing"}.get(problem["type"], problem["msg"])
     return text.removeprefix("Value error, ")
