@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from http.cookiejar import DefaultCookiePolicy
@@ -15,6 +16,7 @@ import requests
 import websocket
 from converging import PROJECT, assert_converges_to_nothing, converge
 from hub_client import HubClient, wait_until
+from playwright.sync_api import Page, expect, sync_playwright
 from testinfra.host import Host
 
 NAME = "hub.berth.test"
@@ -29,6 +31,7 @@ NAMES_FOR_USERS = {
 }
 PASSWORD = "a-long-enough-password"
 ODD = "some_one.with+signs@example.org"
+PATIENCE_MS = 120_000
 LINK = "hub/user-redirect/berth/open?lab=hello.ipynb"
 
 
@@ -152,6 +155,45 @@ def test_server_of_another_user_lets_nobody_in(hub: NamedHub, alice: requests.Se
         answer = requests.get(f"{server}/api/contents", verify=hub.ca, timeout=60, allow_redirects=False, **more)  # type: ignore[arg-type]
         assert answer.status_code == 403
     assert hub.as_user("bob", "GET", "/api/contents").ok
+
+
+@pytest.fixture
+def window() -> Iterator[Page]:
+    """A real browser's, which finds the names."""
+    chromium = shutil.which("chromium")
+    assert chromium, "chromium is not on PATH: apt-get install chromium"
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", f"--host-resolver-rules=MAP *.{NAME[4:]} 127.0.0.1"]
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=arguments) as browser,
+    ):
+        context = browser.new_context(ignore_https_errors=True)  # it does not know the CA; all other tests verify it
+        context.set_default_timeout(PATIENCE_MS)
+        yield context.new_page()
+
+
+def test_browser_goes_from_hub_to_server_and_keeps_them_apart(hub: NamedHub, window: Page) -> None:
+    window.goto(f"{hub.url}/")
+    window.fill("#username_input", "bob")
+    window.fill("#password_input", PASSWORD)
+    window.click("#login_submit")
+    in_lab = re.compile(rf"https://bob\.{NAME}:{HTTPS}/user/bob/lab")
+    expect(window).to_have_url(in_lab, timeout=PATIENCE_MS)
+    window.goto(f"{hub.url}/{LINK}")
+    expect(window.locator(".jp-Notebook .jp-Cell").first).to_be_visible(timeout=PATIENCE_MS)
+    window.goto(f"{hub.url}/hub/home")
+    window.click("#start")
+    expect(window).to_have_url(in_lab, timeout=PATIENCE_MS)
+    expect(window.locator("#jp-main-dock-panel")).to_be_visible(timeout=PATIENCE_MS)
+    # What a hostile page on bob's server would try, while he is logged in.
+    read = "address => fetch(address, {credentials: 'include'}).then(answer => answer.status, error => error.name)"
+    assert window.evaluate(read, f"{hub.server_url('bob')}/api") == 200
+    for address in (f"{hub.url}/hub/home", f"{hub.url}/hub/api/user", f"{hub.server_url('alice')}/api"):
+        assert window.evaluate(read, address) == "TypeError", f"could read {address}"
+    planted = f"Domain={NAME}; Path=/; Secure"
+    for name in ("__Host-jupyterhub-hub-login", "planted"):
+        window.evaluate("cookie => document.cookie = cookie", f"{name}=planted; {planted}")
+    assert [cookie["name"] for cookie in window.context.cookies() if cookie["value"] == "planted"] == ["planted"]
 
 
 def test_user_whose_name_is_no_label_works_too(hub: NamedHub) -> None:
