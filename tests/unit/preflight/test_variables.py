@@ -86,6 +86,16 @@ def test_the_variable_behind_a_setting_is_found_through_internal_ones() -> None:
     assert variables_of(raw, ("berth", "all", "x", 0), variables, public) == ["jupyterhub_berth_cpus"]
 
 
+def test_a_default_that_only_takes_over_another_variable_is_not_to_blame() -> None:
+    raw, public = {"public_url": "{{ jupyterhub_public_url }}"}, {"jupyterhub_public_url", "proxy_public_url"}
+    default = {"jupyterhub_public_url": "{{ proxy_public_url }}", "proxy_public_url": "hub.example.org"}
+    assert variables_of(raw, ("public_url",), default, public) == ["proxy_public_url"]
+    own = {**default, "jupyterhub_public_url": "hub.example.org"}
+    assert variables_of(raw, ("public_url",), own, public) == ["jupyterhub_public_url"]
+    around = {"jupyterhub_public_url": "{{ proxy_public_url }}", "proxy_public_url": "{{ jupyterhub_public_url }}"}
+    assert len(variables_of(raw, ("public_url",), around, public)) == 1
+
+
 def test_mistakes_name_the_variable_or_the_key() -> None:
     def judge(_: Any) -> list[tuple[tuple[Any, ...], str]]:
         return [(("berth", "memory"), "is no amount"), (("state",), "is missing")]

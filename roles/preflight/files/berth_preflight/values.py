@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"\b[a-z_][a-z0-9_]*\b")
 
+_TAKEN_OVER = re.compile(r"\{\{ *(?P<name>[a-z_][a-z0-9_]*) *\}\}")
+
 _NO_CONVERSION = re.compile(r"argument '(?P<name>\w+)' is of type \w+ and we were unable to convert to (?P<kind>\w+)")
 
 _KINDS = {
@@ -72,11 +74,21 @@ def variables_of(raw: Any, where: Iterable[Any], variables: Mapping[str, Any], p
 def _mentioned(value: Any, variables: Mapping[str, Any], public: set[str], seen: set[str]) -> set[str]:
     names = set(_NAME.findall(str(value))) - seen
     seen |= names
-    found = names & public
+    found = {_set_by_the_site(name, variables, public) for name in names & public}
     for name in names:
         if name.startswith("__") and name in variables:
             found |= _mentioned(variables[name], variables, public, seen)
     return found
+
+
+def _set_by_the_site(name: str, variables: Mapping[str, Any], public: set[str]) -> str:
+    """A variable's name, or that of the one whose value it simply takes over, as some do by default."""
+    for _ in public:
+        other = _TAKEN_OVER.fullmatch(str(variables.get(name)))
+        if not other or other["name"] not in public:
+            break
+        name = other["name"]
+    return name
 
 
 NAMES_MAX = 4

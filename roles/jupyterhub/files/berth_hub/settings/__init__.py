@@ -14,7 +14,7 @@ from berth_hub.settings.monitoring import Monitoring
 from berth_hub.settings.options import Options
 from berth_hub.settings.people import People
 from berth_hub.settings.subdomains import check_host
-from berth_hub.settings.values import PathPrefix, Strict
+from berth_hub.settings.values import Address, PathPrefix, Strict
 
 __all__ = [
     "Accounts",
@@ -34,7 +34,7 @@ __all__ = [
 class Settings(Strict):
     """Everything that the hub is told from outside."""
 
-    public_url: str = Field(pattern=r"^https?://[^/]+$")
+    public_url: Address
     base_url: PathPrefix
     subdomains: bool = False
     hub_url: str = Field(pattern=r"^http://[^/]+$")

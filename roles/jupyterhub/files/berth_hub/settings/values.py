@@ -29,7 +29,17 @@ def _path_prefix(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#@\s]+", value):
+        raise ValueError(
+            f'"{value}" is no address of a hub: use https://NAME or https://NAME:PORT, without a "/" at the end and'
+            " without a path (that is jupyterhub_base_url)"
+        )
+    return value
+
+
 Bytes = Annotated[int, BeforeValidator(bytes_of)]
+Address = Annotated[str, AfterValidator(_address)]
 PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
 
 
