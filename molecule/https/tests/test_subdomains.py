@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 from collections.abc import Iterator
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ import requests
 import websocket
 from converging import PROJECT, assert_converges_to_nothing, converge
 from hub_client import HubClient, wait_until
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Request as PageRequest
 from testinfra.host import Host
 
 NAME = "hub.berth.test"
@@ -31,7 +34,8 @@ NAMES_FOR_USERS = {
 }
 PASSWORD = "a-long-enough-password"
 ODD = "some_one.with+signs@example.org"
-PATIENCE_MS = 120_000
+PATIENCE_MS = 60_000
+ATTEMPTS = 4
 LINK = "hub/user-redirect/berth/open?lab=hello.ipynb"
 
 
@@ -157,27 +161,48 @@ def test_server_of_another_user_lets_nobody_in(hub: NamedHub, alice: requests.Se
     assert hub.as_user("bob", "GET", "/api/contents").ok
 
 
-@pytest.fixture
-def window() -> Iterator[Page]:
-    """A real browser's, which finds the names."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real one, which finds the names."""
     chromium = shutil.which("chromium")
     assert chromium, "chromium is not on PATH: apt-get install chromium"
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", f"--host-resolver-rules=MAP *.{NAME[4:]} 127.0.0.1"]
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=chromium, args=arguments) as browser,
-    ):
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield running
+        running.close()
+
+
+def test_browser_goes_from_hub_to_server_and_keeps_them_apart(hub: NamedHub, browser: Browser) -> None:
+    """Tried again where Chromium gave up on a request because another scenario's container came or went."""
+    for attempt in range(ATTEMPTS):
         context = browser.new_context(ignore_https_errors=True)  # it does not know the CA; all other tests verify it
         context.set_default_timeout(PATIENCE_MS)
-        yield context.new_page()
+        window, given_up = context.new_page(), list[str]()
+        window.on("requestfailed", partial(note_failure, given_up))
+        try:
+            go_to_the_server(hub, window)
+            try_what_a_hostile_page_would(hub, window)
+        except (PlaywrightError, AssertionError):
+            if attempt == ATTEMPTS - 1 or not any("ERR_NETWORK_CHANGED" in why for why in given_up):
+                raise
+        else:
+            return
+        finally:
+            context.close()
 
 
-def test_browser_goes_from_hub_to_server_and_keeps_them_apart(hub: NamedHub, window: Page) -> None:
+def note_failure(seen: list[str], request: PageRequest) -> None:
+    seen.append(str(request.failure))
+
+
+def go_to_the_server(hub: NamedHub, window: Page) -> None:
+    """By logging in, by a link to a notebook, and by a click on the hub's page."""
+    in_lab = re.compile(rf"https://bob\.{NAME}:{HTTPS}/user/bob/lab")
     window.goto(f"{hub.url}/")
     window.fill("#username_input", "bob")
     window.fill("#password_input", PASSWORD)
     window.click("#login_submit")
-    in_lab = re.compile(rf"https://bob\.{NAME}:{HTTPS}/user/bob/lab")
     expect(window).to_have_url(in_lab, timeout=PATIENCE_MS)
     window.goto(f"{hub.url}/{LINK}")
     expect(window.locator(".jp-Notebook .jp-Cell").first).to_be_visible(timeout=PATIENCE_MS)
@@ -185,7 +210,10 @@ def test_browser_goes_from_hub_to_server_and_keeps_them_apart(hub: NamedHub, win
     window.click("#start")
     expect(window).to_have_url(in_lab, timeout=PATIENCE_MS)
     expect(window.locator("#jp-main-dock-panel")).to_be_visible(timeout=PATIENCE_MS)
-    # What a hostile page on bob's server would try, while he is logged in.
+
+
+def try_what_a_hostile_page_would(hub: NamedHub, window: Page) -> None:
+    """From bob's server, with bob logged in: read the hub and alice's server, and plant the hub's cookie."""
     read = "address => fetch(address, {credentials: 'include'}).then(answer => answer.status, error => error.name)"
     assert window.evaluate(read, f"{hub.server_url('bob')}/api") == 200
     for address in (f"{hub.url}/hub/home", f"{hub.url}/hub/api/user", f"{hub.server_url('alice')}/api"):
