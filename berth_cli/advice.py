@@ -24,6 +24,13 @@ _ADVICE: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        r"Completely failed to parse inventory source",
+        (
+            "The inventory cannot be read: look at the line that is named first, and at the one above it. Blanks (no"
+            " tabs) indent as in inventory/example, and after a colon comes a blank."
+        ),
+    ),
+    (
         r"Could not resolve hostname",
         "The host's name has no address: correct it in the inventory, or set ansible_host to the address.",
     ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from berth_cli import __version__
+from berth_cli.bench import bench
 from berth_cli.errors import BerthError, ExitCode
 from berth_cli.host import down, up
 from berth_cli.logs import logs
@@ -64,7 +65,7 @@ def version() -> None:
     click.echo(f"python {platform.python_version()}")
 
 
-for command in (up, check, down, remove, status, users, notebooks, logs, test):
+for command in (up, check, down, remove, status, users, notebooks, logs, bench, test):
     cli.add_command(command)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 PROJECT = Path(__file__).resolve().parents[1]
 TAIL_LINES = 60
 SECONDS_MAX = 1200
@@ -39,6 +41,18 @@ def converge(
     done = _run(host_env, variables, tags, check=check, playbook=playbook)
     assert done.returncode == 0, f"{playbook} with {sorted(variables or {})} failed:\n{_tail(done)}"
     return done
+
+
+def report(variables: Mapping[str, Any] | None = None, *, playbook: str) -> Any:
+    """Run a playbook for the sake of what it reports; returns that.
+
+    Raises:
+        AssertionError: with the end of the output, if it fails or reports nothing.
+    """
+    done = converge(variables=variables, playbook=playbook)
+    told = re.findall(r"(?m)^ok: \[[^]]*\] => *\n((?: +.*\n)+)", done.stdout)
+    assert told, f"{playbook} reported nothing:\n{_tail(done)}"
+    return yaml.safe_load(told[-1])["msg"]
 
 
 def refusal(

@@ -98,6 +98,7 @@ def test_a_dry_run_of_remove_asks_nobody(site: Checkout) -> None:
         ("Missing sudo password", "-K"),
         ("Incorrect sudo password", "refused the password"),
         ("/bin/sh: 1: sudo: not found", "apt install sudo"),
+        ("[ERROR]: Completely failed to parse inventory source /x/hosts.yml", "after a colon comes a blank"),
         ("Attempting to decrypt but no vault secrets found", "--vault-password-file"),
         ("Decryption failed (no vault secrets were found that could decrypt)", "not the one"),
         ("/bin/sh: 1: /usr/bin/python3: not found", "apt install python3"),

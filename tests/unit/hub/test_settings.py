@@ -123,6 +123,7 @@ def test_numbers_may_come_as_text(tmp_path: Path) -> None:
         ({"berth__default_url": "lab"}, "berth.default_url: String should match pattern '^/'"),
         ({"berth__notebooks_folder": "../x"}, "berth.notebooks_folder: String should match pattern"),
         ({"berth__notebooks_folder": "a/b"}, "berth.notebooks_folder: String should match pattern"),
+        ({"accounts__admins": "ann"}, "accounts.admins: 'ann' is no list: write it in brackets, like [ann]"),
         ({"accounts__admins": []}, "accounts.admins: List should have at least 1 item"),
         (
             {"accounts__password_length_min": 7},

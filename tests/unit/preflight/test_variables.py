@@ -74,6 +74,14 @@ def test_wrong_kinds_are_told_by_name_and_secrets_are_not_shown() -> None:
     assert "hunter2" not in " ".join(told)
 
 
+def test_a_choice_that_yaml_takes_for_false_is_told_to_be_put_in_quotes() -> None:
+    options = {"x_tls": {"type": "str", "choices": ["on demand", "off"]}, "x_kind": {"type": "str", "choices": ["a"]}}
+    (told,) = mistyped(options, {"x_tls": False, "x_kind": "a"})
+    assert told.startswith("x_tls: false is none of on demand, off;")
+    assert "write 'off' (in quotes)" in told
+    assert mistyped(options, {"x_tls": "off", "x_kind": True}) == ["x_kind: true is none of a"]
+
+
 def test_text_that_is_a_number_is_one() -> None:
     assert mistyped(OPTIONS, {"x_count": "5", "x_kind": "a", "x_names": ["n"], "x_needed": ""}) == []
 

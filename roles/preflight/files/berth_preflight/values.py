@@ -35,8 +35,20 @@ def mistyped(options: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]
         values: The variables that are set.
     """
     given = {name: values[name] for name in options if name in values}
+    told = []
+    for name, value in given.items():
+        choices = options[name].get("choices")
+        # Ansible itself takes false for the choice "off", and leaves the value as it is.
+        if isinstance(value, bool) and choices and options[name].get("type") == "str":
+            told.append(
+                f"{name}: {str(value).lower()} is none of {', '.join(choices)}; YAML takes off, on, yes and no without"
+                f" quotes for false and true: write 'off' (in quotes) if that is what you mean"
+                if "off" in choices
+                else f"{name}: {str(value).lower()} is none of {', '.join(choices)}"
+            )
+            given = {**given, name: choices[0]}
     result = ArgumentSpecValidator(dict(options)).validate(given, validate_role_argument_spec=True)
-    return [_told(str(message), options, given) for message in result.error_messages]
+    return told + [_told(str(message), options, given) for message in result.error_messages]
 
 
 def _told(message: str, options: Mapping[str, Any], given: Mapping[str, Any]) -> str:

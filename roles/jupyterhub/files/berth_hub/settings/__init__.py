@@ -101,5 +101,8 @@ def mistakes(content: Any) -> list[tuple[tuple[int | str, ...], str]]:
 
 
 def _what(problem: ErrorDetails) -> str:
+    given = problem["input"]
+    if problem["type"] == "list_type" and isinstance(given, str):
+        return f"{given!r} is no list: write it in brackets, like [{given}]"
     text = {"extra_forbidden": "no such setting", "missing": "is missing"}.get(problem["type"], problem["msg"])
     return text.removeprefix("Value error, ")

@@ -1,0 +1,25 @@
+"""The bench measures, and leaves a host as it found it (the peer, which takes minutes to make, is left out)."""
+
+import converging
+from hub_client import HubClient
+from testinfra.host import Host
+
+STATE = """
+sha256sum /etc/berth/hub.json; stat --format '%U %G %a' /etc/berth/hub.json
+systemctl show --property=DropInPaths,Environment,SupplementaryGroups berth-hub.service
+ls /srv/berth/homes; docker ps --all --format '{{.Names}}' | sort; ls /var/lib | grep berth
+"""
+
+
+def users(hub: HubClient) -> set[str]:
+    return {user["name"] for user in hub.add_users()["users"]}
+
+
+def test_figures_and_nothing_else(host: Host, hub: HubClient) -> None:
+    known, state = users(hub), host.check_output(STATE)
+    found = converging.report(playbook="bench", variables={"bench_rounds": 2, "bench_peer": False})
+    measured = {"docker run", "berth", "berth (hub says ready)"}
+    assert {name: len(seconds) for name, seconds in found["seconds"].items()} == dict.fromkeys(measured, 2)
+    assert min(min(seconds) for seconds in found["seconds"].values()) > 0
+    assert users(hub) == known
+    assert host.check_output(STATE) == state

@@ -1,0 +1,187 @@
+"""A hub to be measured: by its API, as any program may use it, and by its front, where a browser comes from."""
+
+import http.client
+import json
+import re
+import ssl
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PATIENCE_SECONDS = 120
+"""For a server to be ready, and for one to be gone."""
+
+_POLL_SECONDS = 0.005
+
+
+class BenchError(Exception):
+    """Something that cannot be measured, said in one sentence."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """How long a server took from the request on, in seconds.
+
+    Attributes:
+        ready: Until the hub said that it is ready.
+        usable: Until it answered at its address, through the front.
+    """
+
+    ready: float
+    usable: float
+
+
+@dataclass(frozen=True)
+class Hub:
+    """One hub.
+
+    Attributes:
+        name: What it is called in tables.
+        api: Address of the hub's own API, with the slash.
+        front: Address that browsers come to, with the slash.
+        token: Token that may make users and servers.
+    """
+
+    name: str
+    api: str
+    front: str
+    token: str
+
+    def start(self, user: str) -> Start:
+        """Start a user's server and wait until it answers.
+
+        Raises:
+            BenchError: It did not start, or not in :data:`PATIENCE_SECONDS`.
+        """
+        began = time.monotonic()
+        status, body = self.ask("POST", f"users/{user}/server")
+        if status == 202:
+            self._wait_until_ready(user)
+        elif status != 201:
+            raise BenchError(f"{self.name}: {status} to the request to start a server: {body.decode()[:300]}")
+        ready = time.monotonic() - began
+        while _request("GET", f"{self.front}user/{user}/api", {})[0] != 200:
+            if time.monotonic() - began > PATIENCE_SECONDS:
+                raise BenchError(f"{self.name}: the server of {user} is ready, and does not answer at {self.front}")
+            time.sleep(_POLL_SECONDS)
+        return Start(ready, time.monotonic() - began)
+
+    def stop(self, user: str) -> None:
+        """Stop a user's server and wait until the hub says so."""
+        status, body = self.ask("DELETE", f"users/{user}/server")
+        if status not in (202, 204):
+            raise BenchError(f"{self.name}: {status} to the request to stop a server: {body.decode()[:300]}")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while json.loads(self.ask("GET", f"users/{user}")[1]).get("servers"):
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self.name}: the server of {user} did not stop")
+            time.sleep(0.05)
+
+    def add(self, user: str) -> None:
+        """Make a user that there has not been."""
+        status, body = self.ask("POST", f"users/{user}")
+        if status != 201:
+            raise BenchError(f"{self.name}: user {user} cannot be made ({status}): {body.decode()[:300]}")
+
+    def remove(self, user: str) -> None:
+        """Remove a user, whatever has become of the server."""
+        with suppress(BenchError):
+            self.stop(user)
+        self.ask("DELETE", f"users/{user}")
+
+    def wait(self) -> None:
+        """Wait until the hub answers."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            with suppress(OSError):
+                if _request("GET", f"{self.api}hub/health", {})[0] == 200 == self.ask("GET", "users?limit=1")[0]:
+                    return
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self.name}: the hub does not answer at {self.api}")
+            time.sleep(0.1)
+
+    def ask(self, method: str, path: str) -> tuple[int, bytes]:
+        """Ask the API; returns status and body."""
+        return _request(method, f"{self.api}hub/api/{path}", {"Authorization": f"token {self.token}"})
+
+    def _wait_until_ready(self, user: str) -> None:
+        connection = _connection(self.api)
+        try:
+            path = urlsplit(self.api).path
+            headers = {"Authorization": f"token {self.token}", "Accept": "text/event-stream"}
+            connection.request("GET", f"{path}hub/api/users/{user}/server/progress", headers=headers)
+            for line in connection.getresponse():
+                if not line.startswith(b"data:"):
+                    continue
+                told = json.loads(line.removeprefix(b"data:"))
+                if told.get("ready"):
+                    return
+                if told.get("failed"):
+                    break
+            else:
+                told = {"message": "its progress ended"}
+        finally:
+            connection.close()
+        raise BenchError(f"{self.name}: the server of {user} did not start: {told.get('message')}")
+
+
+def _connection(url: str) -> http.client.HTTPConnection:
+    address = urlsplit(url)
+    host = address.hostname or ""
+    if address.scheme == "https":
+        # It is the host's own front, reached by a loopback address, for which no certificate is made.
+        context = ssl._create_unverified_context()  # noqa: S323, SLF001
+        return http.client.HTTPSConnection(host, address.port, timeout=PATIENCE_SECONDS, context=context)
+    return http.client.HTTPConnection(host, address.port, timeout=PATIENCE_SECONDS)
+
+
+def _request(method: str, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
+    connection = _connection(url)
+    try:
+        connection.request(method, urlsplit(url)._replace(scheme="", netloc="").geturl(), headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def berth() -> Hub:
+    """The host's Berth."""
+    settings = json.loads(Path("/etc/berth/hub.json").read_text(encoding="utf-8"))
+    token = Path("/etc/berth/secrets/operator_token").read_text(encoding="utf-8").strip()
+    base = settings["base_url"]
+    return Hub("berth", f"{settings['hub_url']}{base}", f"{_front()}{base}", token)
+
+
+def stock() -> Hub | None:
+    """The stock hub that role ``bench`` has put beside it; None if it has not."""
+    unit = Path("/run/systemd/system/berth-bench-peer.service")
+    if not unit.exists():
+        return None
+    found = dict(re.findall(r"^Environment=(PEER_\w+)=(.*)$", unit.read_text(encoding="utf-8"), re.MULTILINE))
+    return Hub("stock", f"http://{found['PEER_GATEWAY']}:8701/", "http://127.0.0.1:8700/", found["PEER_TOKEN"])
+
+
+def _front() -> str:
+    """Address of Traefik's public entry point, as it listens on this host."""
+    text = Path("/etc/berth/proxy/traefik.yml").read_text(encoding="utf-8")
+    found = re.search(r'^  public:\n    address: "?[^"\n]*:(\d+)"?\n((?:    .*\n)*)', text, re.MULTILINE)
+    if not found:
+        raise BenchError("/etc/berth/proxy/traefik.yml has no entry point that is called public")
+    scheme = "https" if re.search(r"^ +tls:", found[2], re.MULTILINE) else "http"
+    return f"{scheme}://127.0.0.1:{found[1]}"
+
+
+def run(*command: str) -> str:
+    """What a command prints.
+
+    Raises:
+        BenchError: It failed; with what it said.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    if done.returncode:
+        raise BenchError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout.strip()

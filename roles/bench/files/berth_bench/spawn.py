@@ -1,0 +1,110 @@
+"""Starts of servers, one after the other: Berth's, the stock hub's and the engine's own by turns."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from berth_bench.hubs import BenchError, Hub, berth, run, stock
+
+_HOMES = Path("/srv/berth/homes")
+_DROP_IN = Path("/run/systemd/system/berth-hub.service.d/berth-bench.conf")
+_SETTINGS = Path("/etc/berth/hub.json")
+
+Series = dict[str, list[float]]
+"""Seconds of each round, by what was measured."""
+
+
+@contextmanager
+def guest(hub: Hub, name: str) -> Iterator[str]:
+    """A user who has never been there, and is forgotten with server, container and home."""
+    home = _HOMES / name
+    if hub.name == "berth" and home.exists():
+        raise BenchError(
+            f"{home} is there: the bench takes that name for its own, and removes no home that is not its own"
+        )
+    hub.add(name)
+    try:
+        yield name
+    finally:
+        hub.remove(name)
+        if hub.name == "berth":
+            shutil.rmtree(home, ignore_errors=True)
+        else:  # DockerSpawner keeps the container of a server that was stopped.
+            run("docker", "rm", "--force", f"jupyter-{name}")
+
+
+def measure(rounds: int) -> Series:
+    """By turns, so that whatever else the machine does hits all of them; the first start of each is not counted."""
+    hubs = [hub for hub in (berth(), stock()) if hub]
+    image = json.loads(_SETTINGS.read_text(encoding="utf-8"))["berth"]["image"]
+    found: Series = {"docker run": []}
+    for hub in hubs:
+        hub.wait()
+        found[hub.name] = []
+        found[f"{hub.name} (hub says ready)"] = []
+    for number in range(rounds + 1):
+        found["docker run"].append(_seconds(lambda: run("docker", "run", "--rm", image, "true")))
+        for hub in hubs:
+            with guest(hub, f"bench{number}") as name:
+                start = hub.start(name)
+            found[hub.name].append(start.usable)
+            found[f"{hub.name} (hub says ready)"].append(start.ready)
+    return {name: series[1:] for name, series in found.items()}
+
+
+def measure_hardening(rounds: int) -> Series:
+    """Berth as it is, and with the engine's socket in the hub's hands and a writable root file system in berths.
+
+    In blocks of five, since the hub has to be started anew between the two.
+    """
+    hub = berth()
+    found: Series = {"berth": [], "berth, not confined": []}
+    number = 0
+    while len(found["berth, not confined"]) < rounds:
+        for name, series in found.items():
+            with _not_confined(hub) if name != "berth" else _as_it_is(hub):
+                for counted in (False, *(True,) * min(5, rounds - len(series))):
+                    with guest(hub, f"bench{number}") as user:
+                        seconds = hub.start(user).usable
+                    if counted:
+                        series.append(seconds)
+                    number += 1
+    return found
+
+
+@contextmanager
+def _as_it_is(hub: Hub) -> Iterator[None]:
+    _restart(hub)
+    yield
+
+
+@contextmanager
+def _not_confined(hub: Hub) -> Iterator[None]:
+    kept = _SETTINGS.read_bytes()
+    settings = json.loads(kept)
+    settings["berth"]["read_only"] = False
+    try:
+        _SETTINGS.write_text(json.dumps(settings), encoding="utf-8")
+        _DROP_IN.parent.mkdir(parents=True, exist_ok=True)
+        _DROP_IN.write_text("[Service]\nSupplementaryGroups=docker\nEnvironment=DOCKER_HOST=unix:///run/docker.sock\n")
+        _restart(hub)
+        yield
+    finally:
+        _SETTINGS.write_bytes(kept)
+        _DROP_IN.unlink(missing_ok=True)
+        _restart(hub)
+
+
+def _restart(hub: Hub) -> None:
+    run("systemctl", "daemon-reload")
+    run("systemctl", "restart", "berth-hub.service")
+    hub.wait()
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began
