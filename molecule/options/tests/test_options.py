@@ -17,6 +17,7 @@ from testinfra.host import Host
 
 InBerth = Callable[[str, str], Any]
 SCENARIO = Path(__file__).resolve().parents[1]
+THEMES = "@jupyterlab/apputils-extension:themes"
 GIB = 1024**3
 GROUPS = {"students": ["alice", "carol"], "staff": ["alice"]}
 NAMES = ("alice", "bob", "carol")
@@ -263,10 +264,17 @@ class TestSharedFolders:
             " .jupyter/jupyter_server_config.py jupyterhub_config.py ipython_config.py sitecustomize.py >/dev/null"
             ' && echo \'{"argv": ["true"], "display_name": "evil", "language": "python"}\''
             " | tee share/jupyter/kernels/evil/kernel.json kernels/evil/kernel.json >/dev/null"
+            " && mkdir -p share/jupyter/lab/settings lab/settings"
+            f" && echo '{json.dumps({THEMES: {'theme': 'evil'}})}'"
+            " | tee overrides.json share/jupyter/lab/settings/overrides.json lab/settings/overrides.json >/dev/null"
         )
         assert in_berth("alice", plant).succeeded
         start(hub, "carol")
         assert "evil" not in hub.as_user("carol", "GET", "/api/kernelspecs").json()["kernelspecs"]
+        shown = hub.as_user("carol", "GET", f"/lab/api/settings/{THEMES}")
+        assert shown.status_code == requests.codes.ok
+        assert shown.json()["schema"]["properties"]["theme"]
+        assert "evil" not in shown.text
         kernel = hub.as_user("carol", "POST", "/api/kernels", json={"name": "python3", "path": "shared/project"}).json()
         assert hub.execute("carol", kernel["id"], "import os; print(os.getcwd())").strip().endswith("/shared/project")
         assert in_berth("carol", "test -e planted").failed

@@ -90,6 +90,75 @@ def test_names_of_other_berths_lead_nowhere(host: Host, people: tuple[str, str],
         assert found.rc != 0, name
 
 
+SEND = """
+import socket, struct, sys
+source, target, port, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[1].encode()
+if source == "own":
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(words, (target, port))
+else:
+    datagram = struct.pack("!HHHH", 5353, port, 8 + len(words), 0) + words
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(datagram), 0, 0, 64, 17, 0,
+                       socket.inet_aton(source), socket.inet_aton(target))
+    socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW).sendto(head + datagram, (target, 0))
+"""
+
+HEAR = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("203.0.113.2", 5000))
+print("hears", flush=True)
+while True:
+    print(server.recv(1000).decode(), flush=True)
+"""
+
+
+@pytest.fixture
+def elsewhere(host: Host) -> Iterator[Callable[[], list[str]]]:
+    """A machine in the internet, as far as the host can tell; it tells what it has heard."""
+    host.check_output(
+        "ip netns add elsewhere && ip link add elsewhere0 type veth peer name eth0 netns elsewhere"
+        " && ip address add 203.0.113.1/24 dev elsewhere0 && ip link set elsewhere0 up"
+        " && ip -n elsewhere address add 203.0.113.2/24 dev eth0 && ip -n elsewhere link set eth0 up"
+        " && ip -n elsewhere route add default via 203.0.113.1"
+    )
+    log = "/run/elsewhere.log"
+    try:
+        host.check_output(
+            f"systemd-run --quiet --unit=elsewhere --property=StandardOutput=truncate:{log}"
+            f" ip netns exec elsewhere python3 -c '{HEAR}'"
+        )
+
+        def heard() -> list[str]:
+            words: list[str] = host.run(f"cat {log}").stdout.split()
+            return words
+
+        wait_until(lambda: heard() == ["hears"])
+        yield heard
+    finally:
+        host.run(f"systemctl stop elsewhere; ip netns delete elsewhere; rm -f {log}")
+
+
+def test_a_false_sender_is_dropped(host: Host, people: tuple[str, str], elsewhere: Callable[[], list[str]]) -> None:
+    """Root of the host sends from within the berth's network what a berth itself, without raw sockets, cannot."""
+    pid = host.check_output("docker inspect --format '{{.State.Pid}}' berth-alice")
+    host.check_output("cat >/run/send.py <<'END'\n" + SEND + "END")
+
+    def send(source: str) -> None:
+        host.check_output(f"nsenter --target {pid} --net python3 /run/send.py {source} 203.0.113.2 5000")
+
+    def dropped() -> int:
+        rule = host.check_output("nft list chain inet berth from_berth | grep 'ip saddr != 172.29.0.0/16'")
+        return int(rule.split("packets ")[1].split()[0])
+
+    before = dropped()
+    for source in ("10.1.2.3", "203.0.113.77", "8.8.8.8"):
+        send(source)
+    send("own")
+    wait_until(lambda: "own" in elsewhere())
+    assert elsewhere() == ["hears", "own"]
+    assert dropped() == before + 3
+
+
 def test_the_metadata_service_hears_nothing(host: Host, people: tuple[str, str], in_berth: InBerth) -> None:
     """A false one on the host counts who comes: from the host somebody does, from a berth nobody."""
     host.check_output("ip address add 169.254.169.254/32 dev lo && mkdir -p /run/metadata")
