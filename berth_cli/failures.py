@@ -71,7 +71,7 @@ def _item_message(item: Mapping[str, Any]) -> str:
 
 
 def _parts(result: Mapping[str, Any]) -> Iterator[str]:
-    said = _text(result.get("msg"))
+    said = _text(result.get("msg"), with_first=True)
     if said:
         yield said
     errors = _text(result.get("stderr")) or _text(result.get("module_stderr"))
@@ -83,8 +83,12 @@ def _parts(result: Mapping[str, Any]) -> Iterator[str]:
         yield output
 
 
-def _text(value: object) -> str:
+def _text(value: object, *, with_first: bool = False) -> str:
     if value is None:
         return ""
     text = "\n".join(str(line) for line in value) if isinstance(value, list) else str(value)
-    return "\n".join(text.strip().splitlines()[-TAIL_LINES:])
+    lines = text.strip().splitlines()
+    if with_first and len(lines) > TAIL_LINES:
+        # What a task says itself begins with what is wrong, and goes on with the lines of a journal.
+        return "\n".join([lines[0], "...", *lines[2 - TAIL_LINES :]])
+    return "\n".join(lines[-TAIL_LINES:])

@@ -130,7 +130,7 @@ def _molecule(project: Project) -> Stage:
             Step(name, ["molecule", "test", "-s", name], results_dir(project) / f"{name}.xml")
             for name in scenarios(project)
         ],
-        needs={"git": "git", "ssh": "openssh-client"},
+        needs={"chromium": "chromium", "git": "git", "ssh": "openssh-client"},
         after="syntax",
         # A scenario waits as much as it works: for services to start, for a reboot, for certificates to be renewed.
         at_once=2,

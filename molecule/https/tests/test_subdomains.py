@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterator
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ import requests
 import websocket
 from converging import PROJECT, assert_converges_to_nothing, converge
 from hub_client import HubClient, wait_until
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Request as PageRequest
 from testinfra.host import Host
 
 NAME = "hub.berth.test"
@@ -29,6 +34,8 @@ NAMES_FOR_USERS = {
 }
 PASSWORD = "a-long-enough-password"
 ODD = "some_one.with+signs@example.org"
+PATIENCE_MS = 60_000
+ATTEMPTS = 4
 LINK = "hub/user-redirect/berth/open?lab=hello.ipynb"
 
 
@@ -152,6 +159,70 @@ def test_server_of_another_user_lets_nobody_in(hub: NamedHub, alice: requests.Se
         answer = requests.get(f"{server}/api/contents", verify=hub.ca, timeout=60, allow_redirects=False, **more)  # type: ignore[arg-type]
         assert answer.status_code == 403
     assert hub.as_user("bob", "GET", "/api/contents").ok
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real one, which finds the names."""
+    chromium = shutil.which("chromium")
+    assert chromium, "chromium is not on PATH: apt-get install chromium"
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", f"--host-resolver-rules=MAP *.{NAME[4:]} 127.0.0.1"]
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield running
+        running.close()
+
+
+def test_browser_goes_from_hub_to_server_and_keeps_them_apart(hub: NamedHub, browser: Browser) -> None:
+    """Tried again where Chromium gave up on a request because another scenario's container came or went."""
+    for attempt in range(ATTEMPTS):
+        context = browser.new_context(ignore_https_errors=True)  # it does not know the CA; all other tests verify it
+        context.set_default_timeout(PATIENCE_MS)
+        window, given_up = context.new_page(), list[str]()
+        window.on("requestfailed", partial(note_failure, given_up))
+        try:
+            go_to_the_server(hub, window)
+            try_what_a_hostile_page_would(hub, window)
+        except (PlaywrightError, AssertionError):
+            if attempt == ATTEMPTS - 1 or not any("ERR_NETWORK_CHANGED" in why for why in given_up):
+                raise
+        else:
+            return
+        finally:
+            context.close()
+
+
+def note_failure(seen: list[str], request: PageRequest) -> None:
+    seen.append(str(request.failure))
+
+
+def go_to_the_server(hub: NamedHub, window: Page) -> None:
+    """By logging in, by a link to a notebook, and by a click on the hub's page."""
+    in_lab = re.compile(rf"https://bob\.{NAME}:{HTTPS}/user/bob/lab")
+    window.goto(f"{hub.url}/")
+    window.fill("#username_input", "bob")
+    window.fill("#password_input", PASSWORD)
+    window.click("#login_submit")
+    expect(window).to_have_url(in_lab, timeout=PATIENCE_MS)
+    window.goto(f"{hub.url}/{LINK}")
+    expect(window.locator(".jp-Notebook .jp-Cell").first).to_be_visible(timeout=PATIENCE_MS)
+    window.goto(f"{hub.url}/hub/home")
+    window.click("#start")
+    expect(window).to_have_url(in_lab, timeout=PATIENCE_MS)
+    expect(window.locator("#jp-main-dock-panel")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def try_what_a_hostile_page_would(hub: NamedHub, window: Page) -> None:
+    """From bob's server, with bob logged in: read the hub and alice's server, and plant the hub's cookie."""
+    read = "address => fetch(address, {credentials: 'include'}).then(answer => answer.status, error => error.name)"
+    assert window.evaluate(read, f"{hub.server_url('bob')}/api") == 200
+    for address in (f"{hub.url}/hub/home", f"{hub.url}/hub/api/user", f"{hub.server_url('alice')}/api"):
+        assert window.evaluate(read, address) == "TypeError", f"could read {address}"
+    planted = f"Domain={NAME}; Path=/; Secure"
+    (login,) = (cookie["name"] for cookie in window.context.cookies() if cookie["name"].endswith("hub-login"))
+    for name in (login, "planted"):
+        window.evaluate("cookie => document.cookie = cookie", f"{name}=planted; {planted}")
+    assert [cookie["name"] for cookie in window.context.cookies() if cookie["value"] == "planted"] == ["planted"]
 
 
 def test_user_whose_name_is_no_label_works_too(hub: NamedHub) -> None:

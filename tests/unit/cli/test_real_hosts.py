@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from berth_cli.advice import advice
-from berth_cli.failures import message
+from berth_cli.failures import TAIL_LINES, message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,6 +126,14 @@ def test_a_user_who_may_not_become_root_is_told_so() -> None:
     )
     assert "nina is not in the sudoers file." in said.splitlines()
     assert "usermod -aG sudo USER" in (advice(said) or "")
+
+
+def test_what_is_wrong_comes_first_however_long_the_journal_behind_it_is() -> None:
+    journal = [f"line {number}" for number in range(40)]
+    said = message({"msg": "\n".join(["No certificate came.", *journal]), "stderr": "\n".join(journal)}).splitlines()
+    assert said[:3] == ["No certificate came.", "...", "line 22"]
+    assert said[TAIL_LINES - 1 : TAIL_LINES + 1] == ["line 39", "line 20"]
+    assert message({"msg": "one\ntwo"}) == "one\ntwo"
 
 
 def test_no_advice_is_better_than_a_wrong_one() -> None:
