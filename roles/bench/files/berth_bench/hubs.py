@@ -151,6 +151,10 @@ def _request(method: str, url: str, headers: dict[str, str]) -> tuple[int, bytes
 def berth() -> Hub:
     """The host's Berth."""
     settings = json.loads(Path("/etc/berth/hub.json").read_text(encoding="utf-8"))
+    if settings.get("subdomains"):
+        raise BenchError(
+            "jupyterhub_subdomains is on, and the bench asks for servers by the hub's own name: measure a host without"
+        )
     token = Path("/etc/berth/secrets/operator_token").read_text(encoding="utf-8").strip()
     base = settings["base_url"]
     return Hub("berth", f"{settings['hub_url']}{base}", f"{_front()}{base}", token)
