@@ -333,7 +333,7 @@ class TestConvergedAgain:
             {"name": "other", "image": "berth/other:1", "memory": "300M"},
         ]
         given["jupyterhub_active_servers_max"] = 2
-        given |= {"jupyterhub_idle_seconds": 90, "jupyterhub_idle_check_seconds": 5}
+        given |= {"jupyterhub_idle_seconds": 48, "jupyterhub_idle_check_seconds": 5}
         for name in ("announcement", "logo", "config_d"):
             given[f"jupyterhub_{name}"] = ""
         given["jupyterhub_named_servers"] = 0
@@ -395,6 +395,118 @@ class TestIdle:
         while time.monotonic() < until:
             assert bob_is_stopped()
         assert (hub.server("carol") or {}).get("ready")
+
+
+def state_of(host: Host, name: str) -> str:
+    """Of a container, as the engine calls it; empty if there is none."""
+    return str(host.run("docker inspect --format '{{.State.Status}}' %s", name).stdout.strip())
+
+
+@pytest.mark.usefixtures("kernel")
+class TestSleep:
+    """An idle server is frozen with its kernels, and goes on where it was."""
+
+    SECONDS = 20
+
+    @pytest.fixture(scope="class")
+    def kernel(self, hub: HubClient) -> str:
+        """Of bob's, with a variable in it."""
+        given = {
+            **variables(),
+            "jupyterhub_start": "page",
+            "jupyterhub_idle": "sleep",
+            "jupyterhub_idle_seconds": self.SECONDS,
+            "jupyterhub_idle_check_seconds": 5,
+            "notebook_image_profiles": [{"name": "usual", "default": True}, {"name": "other", "memory": "300M"}],
+        }
+        for name in NAMES:
+            hub.stop(name)
+        converge(variables=given, tags=["jupyterhub", "proxy"])
+        wait_until(hub.healthy, 120)
+        start(hub, "bob")
+        kernel = hub.new_kernel("bob")
+        assert hub.execute("bob", kernel, "count = 1") == ""
+        return kernel
+
+    @staticmethod
+    def fall_asleep(hub: HubClient, host: Host) -> None:
+        hub.api("POST", "/berth/sleep/bob")
+        wait_until(lambda: hub.server("bob") is None)
+        assert state_of(host, "berth-bob") == "paused"
+
+    @staticmethod
+    def wake(hub: HubClient, options: dict[str, Any] | None = None) -> None:
+        answer = request_start(hub, "bob", options)
+        assert answer.ok, answer.text
+        wait_until(lambda: (hub.server("bob") or {}).get("ready"), 120)
+
+    @staticmethod
+    def token_works(hub: HubClient, token: str) -> bool:
+        headers = {"Authorization": f"token {token}"}
+        return bool(hub.session.get(f"{hub.url}/hub/api/user", headers=headers, timeout=60).ok)
+
+    @pytest.fixture
+    def token(self, host: Host) -> str:
+        """What bob's server proves itself with."""
+        return str(environment(inspected(host, "berth-bob"))["JUPYTERHUB_API_TOKEN"])
+
+    def test_an_idle_server_falls_asleep_and_an_active_one_does_not(self, hub: HubClient, host: Host) -> None:
+        start(hub, "carol")
+        at_work = hub.new_kernel("carol")
+
+        def bob_sleeps() -> bool:
+            assert hub.execute("carol", at_work, "print('at work')") == "at work\n"
+            return state_of(host, "berth-bob") == "paused"
+
+        wait_until(bob_sleeps, 300, every=1)
+        wait_until(lambda: hub.server("bob") is None)
+        assert [(one["user"], one["server"]) for one in hub.api("GET", "/berth/sleep")] == [("bob", "")]
+        assert state_of(host, "berth-carol") == "running"
+
+    def test_its_kernel_goes_on(self, hub: HubClient, kernel: str) -> None:
+        self.wake(hub)
+        assert hub.execute("bob", kernel, "count += 1; print(count)") == "2\n"
+        assert hub.api("GET", "/berth/sleep") == []
+
+    def test_it_sleeps_through_a_restart_of_the_hub(self, hub: HubClient, host: Host, kernel: str, token: str) -> None:
+        self.fall_asleep(hub, host)
+        host.check_output("systemctl restart berth-hub.service")
+        wait_until(hub.healthy, 120)
+        assert state_of(host, "berth-bob") == "paused"
+        self.wake(hub)
+        assert hub.execute("bob", kernel, "count += 1; print(count)") == "3\n"
+        assert environment(inspected(host, "berth-bob"))["JUPYTERHUB_API_TOKEN"] == token
+        assert self.token_works(hub, token)
+
+    def test_a_real_stop_is_one(self, hub: HubClient, host: Host, token: str) -> None:
+        """Of one that is awake, and of one that sleeps; neither leaves a token behind."""
+        self.fall_asleep(hub, host)
+        hub.api("DELETE", "/berth/sleep/bob")
+        assert (state_of(host, "berth-bob"), self.token_works(hub, token)) == ("", False)
+        assert hub.api("GET", "/berth/sleep") == []
+        self.wake(hub)
+        hub.stop("bob")
+        assert state_of(host, "berth-bob") == ""
+
+    def test_another_profile_is_another_berth(self, hub: HubClient, host: Host) -> None:
+        self.wake(hub)
+        before = inspected(host, "berth-bob")
+        token = environment(before)["JUPYTERHUB_API_TOKEN"]
+        self.fall_asleep(hub, host)
+        self.wake(hub, {"profile": "other"})
+        after = inspected(host, "berth-bob")
+        assert after["Id"] != before["Id"]
+        assert after["HostConfig"]["Memory"] == 300 * 1024**2
+        assert not self.token_works(hub, token)
+
+    def test_one_that_is_gone_starts_anew(self, hub: HubClient, host: Host) -> None:
+        """As after a restart of the host."""
+        self.fall_asleep(hub, host)
+        host.check_output("docker kill berth-bob")
+        self.wake(hub)
+        assert state_of(host, "berth-bob") == "running"
+        hub.stop("bob")
+        hub.stop("carol")
 
 
 def variables() -> dict[str, Any]:

@@ -258,6 +258,8 @@ def test_containers_that_are_not_berths_are_not_there(host: Host, ask: Ask, good
                     ("GET", "/json"),
                     ("POST", "/start"),
                     ("POST", "/stop"),
+                    ("POST", "/pause"),
+                    ("POST", "/unpause"),
                     ("DELETE", "?force=1"),
                     ("GET", "/logs?stdout=1"),
                 )

@@ -30,12 +30,16 @@ def test_the_spawners_own_client_works(broker: Broker) -> None:
     broker.engine.containers = {name: container("berth-alice") for name in ("berth-alice", "id-of-berth-alice")}
     assert client.inspect_container("berth-alice")["Id"] == "id-of-berth-alice"
     client.start("berth-alice")
+    client.pause("berth-alice")
+    client.unpause("berth-alice")
     client.stop("berth-alice")
     assert [one["Id"] for one in client.containers(all=True, filters={"label": "berth.home=alice"})]
     client.remove_container("berth-alice", v=True, force=True)
     assert broker.engine.changes() == [
         ("POST", "/v1.45/containers/create?name=berth-alice"),
         ("POST", "/v1.45/containers/id-of-berth-alice/start"),
+        ("POST", "/v1.45/containers/id-of-berth-alice/pause"),
+        ("POST", "/v1.45/containers/id-of-berth-alice/unpause"),
         ("POST", "/v1.45/containers/id-of-berth-alice/stop?t=10"),
         ("DELETE", "/v1.45/containers/id-of-berth-alice?v=true&force=true"),
     ]
@@ -133,6 +137,8 @@ REFUSED = [
     ("POST", "/v1.45/containers/berth-alice/start?detachKeys=x"),
     ("POST", "/v1.45/containers/berth-alice/start?checkpoint=x&checkpoint-dir=/tmp"),
     ("POST", "/v1.45/containers/berth-alice/stop?t=-1"),
+    ("POST", "/v1.45/containers/berth-alice/pause?t=1"),
+    ("POST", "/v1.45/containers/berth-alice/freeze"),
     ("POST", "/v1.45/containers/berth-alice/stop?t=99999"),
     ("POST", "/v1.45/containers/berth-alice/stop?signal=KILL"),
     ("DELETE", "/v1.45/containers/berth-alice?link=1"),
@@ -163,7 +169,15 @@ def test_whatever_else_an_engine_does_is_refused(broker: Broker, method: str, pa
 @pytest.mark.parametrize("name", ["database", "berth-elsewhere", "nobody"])
 @pytest.mark.parametrize(
     ("method", "rest"),
-    [("GET", "/json"), ("POST", "/start"), ("POST", "/stop"), ("DELETE", ""), ("GET", "/logs?stdout=1")],
+    [
+        ("GET", "/json"),
+        ("POST", "/start"),
+        ("POST", "/stop"),
+        ("POST", "/pause"),
+        ("POST", "/unpause"),
+        ("DELETE", ""),
+        ("GET", "/logs?stdout=1"),
+    ],
 )
 def test_other_containers_are_as_if_they_were_not_there(broker: Broker, method: str, rest: str, name: str) -> None:
     broker.engine.containers = {
@@ -197,6 +211,7 @@ def test_who_only_looks_may_list_and_nothing_else(broker: Broker) -> None:
         ("POST", "/v1.45/containers/create?name=berth-alice", asked(broker.places)),
         ("DELETE", "/containers/berth-alice", None),
         ("POST", "/containers/berth-alice/stop", None),
+        ("POST", "/containers/berth-alice/pause", None),
         ("GET", "/version", None),
     ):
         assert broker.ask(method, path, content, door=broker.look)[0] == 403

@@ -13,6 +13,7 @@ from berth_hub.config import configure
 from berth_hub.monitoring.page import StatusPage
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import load
+from berth_hub.sleep import HANDLERS
 from berth_hub.spawner import BerthSpawner
 from jupyterhub.app import JupyterHub
 from jupyterhub.auth import Authenticator
@@ -149,7 +150,18 @@ def test_idle_servers_are_stopped_and_users_are_not_deleted(c: Config) -> None:
     assert not [scope for scope in role["scopes"] if scope.startswith("admin:")]
 
 
-def test_without_a_limit_nothing_is_stopped(tmp_path: Path) -> None:
-    c = configured(tmp_path, idle__after_seconds=0)
+def test_idle_servers_fall_asleep_where_the_site_says_so(tmp_path: Path) -> None:
+    c = configured(tmp_path, idle__way="sleep", idle__sleep_seconds=7200)
+    idler = c.JupyterHub.services[1]
+    assert idler["command"][1:] == ["-m", "berth_hub.idler", "--after=3600", "--stop-after=7200", "--every=60"]
+    (role,) = (role for role in c.JupyterHub.load_roles if role["services"] == [idler["name"]])
+    assert not [scope for scope in role["scopes"] if scope.startswith("admin:")]
+    assert c.JupyterHub.extra_handlers == HANDLERS
+
+
+@pytest.mark.parametrize("settings", [{"idle__after_seconds": 0}, {"idle__way": "never"}])
+@pytest.mark.parametrize("way", ["stop", "sleep"])
+def test_without_a_limit_nothing_is_stopped(tmp_path: Path, way: str, settings: dict[str, Any]) -> None:
+    c = configured(tmp_path, **{"idle__way": way, **settings})
     assert [service["name"] for service in c.JupyterHub.services] == ["berth-operator"]
     assert [role["name"] for role in c.JupyterHub.load_roles] == ["berth-operator"]

@@ -72,6 +72,8 @@ class Operations:
             ("GET", "/logs"): self._logs,
             ("POST", "/start"): self._start,
             ("POST", "/stop"): self._stop,
+            ("POST", "/pause"): self._pause,
+            ("POST", "/unpause"): self._unpause,
             ("DELETE", ""): self._remove,
         }
         found = _OF_ONE.fullmatch(path)
@@ -174,6 +176,18 @@ class Operations:
         _no_body(request)
         found, _ = self._own(name)
         return self._ask("POST", f"/containers/{found['Id']}/stop", {"t": str(seconds)}, timeout=seconds + 60)
+
+    def _pause(self, name: str, request: Request) -> Answer:
+        return self._freeze(name, request, "pause")
+
+    def _unpause(self, name: str, request: Request) -> Answer:
+        return self._freeze(name, request, "unpause")
+
+    def _freeze(self, name: str, request: Request, what: str) -> Answer:
+        _parameters(request)
+        _no_body(request)
+        found, _ = self._own(name)
+        return self._ask("POST", f"/containers/{found['Id']}/{what}")
 
     def _remove(self, name: str, request: Request) -> Answer:
         asked = _parameters(request, "v", "force", "link")

@@ -11,6 +11,7 @@ from berth_hub.monitoring import requests_log
 from berth_hub.options import configure_options
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import Settings
+from berth_hub.sleep import HANDLERS
 from berth_hub.spawner import BerthSpawner
 from berth_hub.subdomains import configure_subdomains
 from berth_hub.traces import labels
@@ -164,8 +165,10 @@ def _activity(settings: Settings) -> dict[str, str]:
 
     What is told late looks idle: a server that is used must be heard several times before its time is over.
     """
-    seconds = settings.idle.after_seconds // 4
-    return {"JUPYTERHUB_ACTIVITY_INTERVAL": str(max(seconds, 1))} if 0 < settings.idle.after_seconds < 1200 else {}
+    idle = settings.idle
+    seconds = idle.after_seconds // 4
+    looked_at = (idle.sleeps or idle.stops) and idle.after_seconds < 1200
+    return {"JUPYTERHUB_ACTIVITY_INTERVAL": str(max(seconds, 1))} if looked_at else {}
 
 
 def _services(c: Any, settings: Settings) -> None:
@@ -186,7 +189,9 @@ def _services(c: Any, settings: Settings) -> None:
             ],
         }
     ]
-    if settings.idle.after_seconds:
+    if settings.idle.sleeps:
+        _idler(c, settings, services, roles)
+    if settings.idle.stops:
         services.append(
             {
                 "name": CULLER,
@@ -209,6 +214,17 @@ def _services(c: Any, settings: Settings) -> None:
         )
     c.JupyterHub.services = services
     c.JupyterHub.load_roles = roles
+
+
+def _idler(c: Any, settings: Settings, services: list[dict[str, Any]], roles: list[dict[str, Any]]) -> None:
+    """Idle servers fall asleep, and their sleep ends some time."""
+    idle = settings.idle
+    c.JupyterHub.extra_handlers = HANDLERS
+    options = (("after", idle.after_seconds), ("stop-after", idle.sleep_seconds), ("every", idle.check_every_seconds))
+    command = [sys.executable, "-m", "berth_hub.idler", *(f"--{name}={seconds}" for name, seconds in options)]
+    services.append({"name": CULLER, "command": command, "environment": {"PYTHONPATH": str(Path(__file__).parents[1])}})
+    scopes = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
+    roles.append({"name": CULLER, "services": [CULLER], "scopes": scopes})
 
 
 def _monitoring(c: Any, settings: Settings) -> None:

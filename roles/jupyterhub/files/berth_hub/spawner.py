@@ -12,7 +12,7 @@ from traitlets import Dict, Integer, Unicode, default
 from berth_hub.allotment import SHARED_IN_BERTH, Allotment, device_requests
 from berth_hub.homes import ensure_home
 from berth_hub.monitoring.failures import recorded
-from berth_hub.subdomains import PartedSpawner
+from berth_hub.sleep import SleepingSpawner
 
 READY_POLL_SECONDS = 0.03
 """JupyterHub's own check backs off to seconds, and notices a server up to 2.6 s after it was ready."""
@@ -27,7 +27,7 @@ ENGINE_THREADS = 8
 """Engine calls under way at once; DockerSpawner's own single thread makes everybody wait for everybody."""
 
 
-class BerthSpawner(PartedSpawner):
+class BerthSpawner(SleepingSpawner):
     """One user's berth: a container with that user's home and the shared notebooks."""
 
     homes_socket = Unicode(config=True, help="Socket of the root helper that makes homes.")
@@ -82,6 +82,8 @@ class BerthSpawner(PartedSpawner):
             RuntimeError: if there is no home to be had, or the container ended before its server answered; with its
                 last lines.
         """
+        if woken := await self.wake():
+            return woken
         home = await ensure_home(Path(self.homes_socket), self.user.name)
         self.volumes = {str(home): self.home_in_berth, **self.folders}
         self.read_only_volumes = {self.shared_directory: self.shared_in_berth, **self.read_only_folders}

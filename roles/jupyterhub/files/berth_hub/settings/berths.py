@@ -1,7 +1,7 @@
 """What berths are."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -36,10 +36,25 @@ class Berth(Strict):
 
 
 class Idle(Strict):
-    """When a server that nobody uses is stopped; `after_seconds` 0 is never."""
+    """What becomes of a server that nobody uses, and when; `after_seconds` 0 is never.
 
+    With "sleep" it is frozen, and stopped `sleep_seconds` later; 0 is never.
+    """
+
+    way: Literal["sleep", "stop", "never"] = "stop"
     after_seconds: int = Field(ge=0)
     check_every_seconds: int = Field(ge=5)
+    sleep_seconds: int = Field(default=0, ge=0)
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether idle servers fall asleep."""
+        return self.way == "sleep" and self.after_seconds > 0
+
+    @property
+    def stops(self) -> bool:
+        """Whether idle servers are stopped at once."""
+        return self.way == "stop" and self.after_seconds > 0
 
 
 class Broker(Strict):

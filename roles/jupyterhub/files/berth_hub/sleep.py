@@ -1,0 +1,196 @@
+"""Berths that sleep: an idle one is frozen with its kernels, and goes on where it was when its user comes back."""
+
+import asyncio
+import datetime as dt
+import json
+from typing import Any
+
+from docker.errors import APIError
+from jupyterhub import orm
+from jupyterhub.apihandlers.base import APIHandler
+from jupyterhub.scopes import needs_scope
+from tornado import web
+
+from berth_hub.subdomains import PartedSpawner
+
+WAKE_SECONDS = 20
+"""How long a server that was woken has to answer, before a new one is started in its place."""
+
+SAME_AS_BEFORE = (
+    "JUPYTERHUB_API_URL",
+    "JUPYTERHUB_BASE_URL",
+    "JUPYTERHUB_HOST",
+    "JUPYTERHUB_PUBLIC_HUB_URL",
+    "JUPYTERHUB_SERVICE_PREFIX",
+)
+"""What a server is told once, when it starts; with another hub around it, it could not be used."""
+
+
+class SleepingSpawner(PartedSpawner):
+    """Puts its berth to sleep, instead of stopping it, when it is told to before; starting it again wakes it.
+
+    For JupyterHub a berth that sleeps is stopped, and one that resumes: so it keeps token and OAuth client.
+    """
+
+    falls_asleep = False
+    """Whether the next stop is a sleep."""
+
+    _asleep: dict[str, Any] | None = None
+    _paused = False
+
+    @property
+    def will_resume(self) -> bool:
+        """Whether JupyterHub keeps the server's token and OAuth client."""
+        return self._asleep is not None
+
+    def get_state(self) -> dict[str, Any]:
+        """As all spawners', with what is known of a berth that sleeps."""
+        state = super().get_state()
+        return {**state, "asleep": self._asleep} if self._asleep else state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """As all spawners'."""
+        super().load_state(state)
+        self._asleep = state.get("asleep")
+
+    async def get_object(self) -> Any:
+        """As DockerSpawner's: what the engine says of the container."""
+        found = await super().get_object()
+        self._paused = bool(found and found["State"].get("Paused"))
+        return found
+
+    async def poll(self) -> Any:
+        """None while the server runs, and is awake."""
+        status = await super().poll()
+        return "asleep" if status is None and self._paused else status
+
+    async def stop(self, now: bool = False) -> None:  # noqa: FBT001, FBT002 (as JupyterHub calls it)
+        """Stop the berth, or have it fall asleep; if that fails, it is stopped."""
+        falls_asleep, self.falls_asleep = self.falls_asleep, False
+        if falls_asleep:
+            try:
+                await self.docker("pause", self.object_id)
+            except APIError as error:
+                self.log.warning("%s does not fall asleep, and is stopped: %s", self._log_name, error)
+            else:
+                self._asleep = {
+                    "since": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+                    "token_id": self._token_id,
+                    "profile": self.last_profile,
+                }
+                return
+        await super().stop(now)
+
+    async def wake(self) -> tuple[str, int] | None:
+        """Address and port of the berth that slept, once its server answers; None if a new one has to be started."""
+        was, self._asleep = self._asleep, None
+        found = await self.get_object()
+        if not self._paused:
+            self._forget_token(was)
+            return None
+        self.object_id = found["Id"]
+        await self.docker("unpause", self.object_id)
+        environment = dict(line.split("=", 1) for line in found["Config"]["Env"] if "=" in line)
+        if was and was["profile"] == self.last_profile and self._is_of_this_hub(environment):
+            self.api_token, self._started_for = environment["JUPYTERHUB_API_TOKEN"], self._name()
+            address, port = await self.get_ip_and_port()
+            try:
+                async with asyncio.timeout(WAKE_SECONDS):
+                    await self._wait_until_ready(address, port)
+            except (TimeoutError, RuntimeError) as error:
+                self.log.warning("%s slept, and does not wake: %r", self._log_name, error)
+            else:
+                return address, port
+        self._forget_token(was)
+        await self.stop_object()
+        await self.remove_object()
+        return None
+
+    async def end_sleep(self) -> None:
+        """Stop a berth that sleeps, for good."""
+        was, self._asleep = self._asleep, None
+        self._forget_token(was)
+        await self.get_object()
+        if self._paused:
+            # Frozen, it would hear no signal.
+            await self.docker("unpause", self.object_id)
+            await self.stop_object()
+            await self.remove_object()
+        self.clear_state()
+
+    async def _wait_until_ready(self, address: str, port: int) -> None:
+        raise NotImplementedError
+
+    def _is_of_this_hub(self, environment: dict[str, str]) -> bool:
+        told = self.get_env()
+        return all(str(told.get(name, "")) == environment.get(name, "") for name in SAME_AS_BEFORE)
+
+    def _forget_token(self, was: dict[str, Any] | None) -> None:
+        """The token of a berth that slept and is no more lets nobody in any longer."""
+        if not was or was["token_id"] is None or self.db is None:
+            return
+        token = self.db.query(orm.APIToken).filter_by(id=was["token_id"], user_id=self.user.id).one_or_none()
+        if token is not None:
+            self.db.delete(token)
+            self.db.commit()
+
+
+class SleepersHandler(APIHandler):
+    """`/hub/api/berth/sleep`: who sleeps."""
+
+    @needs_scope("list:users")
+    def get(self) -> None:
+        """List the servers that sleep."""
+        asleep = [
+            {"user": one.user.name, "server": one.name, "since": one.state["asleep"]["since"]}
+            for one in self.db.query(orm.Spawner).filter(orm.Spawner.state.isnot(None))
+            if (one.state or {}).get("asleep")
+        ]
+        self.finish(json.dumps(asleep))
+
+
+class SleepHandler(APIHandler):
+    """`/hub/api/berth/sleep/USER[/SERVER]`: fall asleep, end the sleep."""
+
+    @needs_scope("delete:servers")
+    async def post(self, user_name: str, server_name: str = "") -> None:
+        """Put a server to sleep.
+
+        Raises:
+            tornado.web.HTTPError: 404 if there is none, 400 if it does not run.
+        """
+        user, spawner = self._found(user_name, server_name)
+        if not spawner.ready:
+            raise web.HTTPError(400, f"{spawner._log_name} does not run")  # noqa: SLF001 (as JupyterHub's handlers)
+        spawner.falls_asleep = True
+        await self.stop_single_user(user, server_name)
+        self.set_status(202 if spawner._stop_pending else 204)  # noqa: SLF001
+
+    @needs_scope("delete:servers")
+    async def delete(self, user_name: str, server_name: str = "") -> None:
+        """Stop a server that sleeps.
+
+        Raises:
+            tornado.web.HTTPError: 404 if there is none, 400 if it does not sleep.
+        """
+        user, spawner = self._found(user_name, server_name)
+        if spawner.active or not spawner.will_resume:
+            raise web.HTTPError(400, f"{spawner._log_name} does not sleep")  # noqa: SLF001
+        await spawner.end_sleep()
+        spawner.orm_spawner.state = spawner.get_state()
+        self.db.commit()
+        user.spawners.pop(server_name, None)
+        self.set_status(204)
+
+    def _found(self, user_name: str, server_name: str) -> tuple[Any, Any]:
+        user = self.find_user(user_name)
+        if user is None or server_name not in user.orm_spawners:
+            raise web.HTTPError(404)
+        return user, user.get_spawner(server_name)
+
+
+HANDLERS = [
+    (r"/api/berth/sleep", SleepersHandler),
+    (r"/api/berth/sleep/([^/]+)", SleepHandler),
+    (r"/api/berth/sleep/([^/]+)/([^/]+)", SleepHandler),
+]
