@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from berth_cli.project import Project
 
-WHAT = ("spawn", "hardening")
+WHAT = ("spawn", "hardening", "wake")
 
 
 @click.command()
@@ -42,6 +42,7 @@ def bench(
     \b
     spawn      from the request for a server until it answers through the front
     hardening  the same, with and without what confines hub and berths
+    wake       the same of a berth that slept (jupyterhub_idle: sleep)
 
     \b
     Examples:

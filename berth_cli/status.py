@@ -105,6 +105,8 @@ def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
             Text(f"{days} days left" if days >= 0 else "has expired", style="" if days > 14 else "bold red"),
         )
     facts.add_row("Users", "unknown" if report["users"] is None else str(report["users"]))
+    if sleepers := report.get("asleep"):
+        facts.add_row("Asleep", Text(", ".join(f"{one['user']} {one['server']}".strip() for one in sleepers)))
     facts.add_row("Alerts", _alerts(report))
     console.print(facts)
     _show_servers(console, report)

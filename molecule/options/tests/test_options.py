@@ -409,13 +409,14 @@ class TestSleep:
     SECONDS = 20
 
     @pytest.fixture(scope="class")
-    def kernel(self, hub: HubClient) -> str:
+    @classmethod
+    def kernel(cls, hub: HubClient) -> str:
         """Of bob's, with a variable in it."""
         given = {
             **variables(),
             "jupyterhub_start": "page",
             "jupyterhub_idle": "sleep",
-            "jupyterhub_idle_seconds": self.SECONDS,
+            "jupyterhub_idle_seconds": cls.SECONDS,
             "jupyterhub_idle_check_seconds": 5,
             "notebook_image_profiles": [{"name": "usual", "default": True}, {"name": "other", "memory": "300M"}],
         }

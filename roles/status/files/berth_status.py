@@ -200,6 +200,21 @@ def ask_hub(settings: dict[str, Any]) -> list[dict[str, Any]] | None:
     return users
 
 
+def asleep(settings: dict[str, Any]) -> list[dict[str, str]]:
+    """Servers that sleep, with since when; none where servers do not sleep, or the hub does not answer."""
+    token = (ETC / "secrets" / "operator_token").read_text().strip()
+    request = urllib.request.Request(  # noqa: S310 (the address comes from the host's own settings)
+        f"{settings['hub_url']}{settings['base_url']}hub/api/berth/sleep", headers={"Authorization": f"token {token}"}
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+            found: list[dict[str, str]] = json.load(answer)
+    except (urllib.error.URLError, OSError, ValueError):
+        return []
+    return found
+
+
 def running(users: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Servers that run or are about to."""
     return [
@@ -255,6 +270,7 @@ def main() -> None:
         "versions": versions(settings),
         "users": None if users is None else len(users),
         "running_servers": servers,
+        "asleep": asleep(settings) if users is not None else [],
         "disk": disk(),
         "certificate_days": certificate_days(found),
         "failed_starts": read_json(FAILED_STARTS, [])[:FAILED_STARTS_TOLD],

@@ -32,6 +32,7 @@ def status_report(**state: str) -> dict[str, object]:
         "versions": {"berth": "0.1.0", "jupyterhub": "6.1.1", "image": None},
         "users": 3,
         "running_servers": [{"user": "[anna]", "server": "", "started": "2026-01-01T00:00:00Z", "last_activity": None}],
+        "asleep": [{"user": "ben", "server": "second", "since": "2026-01-01T00:00:00+00:00"}],
         "disk": [{"path": "/srv", "size_bytes": 2**40, "used_bytes": 3 * 2**29, "percent": 1}],
     }
 
@@ -47,6 +48,7 @@ def test_status_of_a_healthy_host(checkout: Checkout) -> None:
         "jupyterhub 6.1.1",
         "1.5 GiB of 1.0 TiB (1 %)",
         "[anna]",
+        "ben second",
         "never",
     ):
         assert said in result.stdout

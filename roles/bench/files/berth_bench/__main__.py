@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from berth_bench.hubs import BenchError, run
-from berth_bench.spawn import measure, measure_hardening
+from berth_bench.spawn import measure, measure_hardening, measure_wake
 
-WAYS = {"spawn": measure, "hardening": measure_hardening}
+WAYS = {"spawn": measure, "hardening": measure_hardening, "wake": measure_wake}
 
 
 def machine() -> dict[str, object]:

@@ -74,11 +74,20 @@ class Hub:
         status, body = self.ask("DELETE", f"users/{user}/server")
         if status not in (202, 204):
             raise BenchError(f"{self.name}: {status} to the request to stop a server: {body.decode()[:300]}")
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while json.loads(self.ask("GET", f"users/{user}")[1]).get("servers"):
-            if time.monotonic() > deadline:
-                raise BenchError(f"{self.name}: the server of {user} did not stop")
-            time.sleep(0.05)
+        self._wait_until_gone(user)
+
+    def put_to_sleep(self, user: str) -> None:
+        """Have a user's server fall asleep.
+
+        Raises:
+            BenchError: It did not, or the hub knows no sleep.
+        """
+        status, body = self.ask("POST", f"berth/sleep/{user}")
+        if status == 404:
+            raise BenchError('berths do not sleep on this host: jupyterhub_idle is not "sleep"')
+        if status not in (202, 204):
+            raise BenchError(f"{self.name}: {status} to the request to sleep: {body.decode()[:300]}")
+        self._wait_until_gone(user)
 
     def add(self, user: str) -> None:
         """Make a user that there has not been."""
@@ -106,6 +115,13 @@ class Hub:
     def ask(self, method: str, path: str) -> tuple[int, bytes]:
         """Ask the API; returns status and body."""
         return _request(method, f"{self.api}hub/api/{path}", {"Authorization": f"token {self.token}"})
+
+    def _wait_until_gone(self, user: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while json.loads(self.ask("GET", f"users/{user}")[1]).get("servers"):
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self.name}: the server of {user} did not stop")
+            time.sleep(0.05)
 
     def _wait_until_ready(self, user: str) -> None:
         connection = _connection(self.api)

@@ -55,6 +55,22 @@ def measure(rounds: int) -> Series:
     return {name: series[1:] for name, series in found.items()}
 
 
+def measure_wake(rounds: int) -> Series:
+    """A berth that falls asleep and is started again, over and over, beside a first start of each round's own.
+
+    Raises:
+        BenchError: Berths do not sleep on this host.
+    """
+    hub = berth()
+    found: Series = {"berth": [], "berth, asleep": []}
+    for number in range(rounds + 1):
+        with guest(hub, f"bench{number}") as name:
+            found["berth"].append(hub.start(name).usable)
+            hub.put_to_sleep(name)
+            found["berth, asleep"].append(hub.start(name).usable)
+    return {name: series[1:] for name, series in found.items()}
+
+
 def measure_hardening(rounds: int) -> Series:
     """Berth as it is, and with the engine's socket in the hub's hands and a writable root file system in berths.
 

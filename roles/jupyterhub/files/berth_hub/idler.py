@@ -5,6 +5,7 @@ What is idle is what JupyterHub's own idle culler calls so: nothing was heard of
 
 import argparse
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import logging
@@ -120,4 +121,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with contextlib.suppress(KeyboardInterrupt):  # so the hub ends its services
+        asyncio.run(main())

@@ -92,13 +92,15 @@ class SleepingSpawner(PartedSpawner):
         await self.docker("unpause", self.object_id)
         environment = dict(line.split("=", 1) for line in found["Config"]["Env"] if "=" in line)
         if was and was["profile"] == self.last_profile and self._is_of_this_hub(environment):
-            self.api_token, self._started_for = environment["JUPYTERHUB_API_TOKEN"], self._name()
+            of_a_new_one, self.api_token = self.api_token, environment["JUPYTERHUB_API_TOKEN"]
+            self._started_for = self._name()
             address, port = await self.get_ip_and_port()
             try:
                 async with asyncio.timeout(WAKE_SECONDS):
                     await self._wait_until_ready(address, port)
             except (TimeoutError, RuntimeError) as error:
                 self.log.warning("%s slept, and does not wake: %r", self._log_name, error)
+                self.api_token = of_a_new_one
             else:
                 return address, port
         self._forget_token(was)
@@ -163,7 +165,11 @@ class SleepHandler(APIHandler):
         if not spawner.ready:
             raise web.HTTPError(400, f"{spawner._log_name} does not run")  # noqa: SLF001 (as JupyterHub's handlers)
         spawner.falls_asleep = True
-        await self.stop_single_user(user, server_name)
+        try:
+            await self.stop_single_user(user, server_name)
+        except Exception:
+            spawner.falls_asleep = False
+            raise
         self.set_status(202 if spawner._stop_pending else 204)  # noqa: SLF001
 
     @needs_scope("delete:servers")
