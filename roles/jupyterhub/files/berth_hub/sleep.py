@@ -32,6 +32,9 @@ class SleepingSpawner(PartedSpawner):
     For JupyterHub a berth that sleeps is stopped, and one that resumes: so it keeps token and OAuth client.
     """
 
+    api_token: str
+    """JupyterHub's trait: what the server proves itself with."""
+
     falls_asleep = False
     """Whether the next stop is a sleep."""
 
@@ -92,7 +95,8 @@ class SleepingSpawner(PartedSpawner):
         await self.docker("unpause", self.object_id)
         environment = dict(line.split("=", 1) for line in found["Config"]["Env"] if "=" in line)
         if was and was["profile"] == self.last_profile and self._is_of_this_hub(environment):
-            of_a_new_one, self.api_token = self.api_token, environment["JUPYTERHUB_API_TOKEN"]
+            of_a_new_one = self.api_token
+            self.api_token = environment["JUPYTERHUB_API_TOKEN"]
             self._started_for = self._name()
             address, port = await self.get_ip_and_port()
             try:
