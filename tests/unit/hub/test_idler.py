@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 from berth_hub.idler import look, path_of, seconds_since
 
-NOW = dt.datetime.now(dt.UTC)
-
 
 def ago(seconds: float) -> str:
-    return (NOW - dt.timedelta(seconds=seconds)).isoformat()
+    return (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds)).isoformat()
 
 
 class Told:
