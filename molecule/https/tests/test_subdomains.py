@@ -3,12 +3,10 @@
 import os
 import re
 import shutil
-import socket
 from collections.abc import Iterator
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import Request
 
@@ -20,6 +18,7 @@ from hub_client import HubClient, wait_until
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Request as PageRequest
+from resolving import names_lead_here
 from testinfra.host import Host
 
 NAME = "hub.berth.test"
@@ -42,14 +41,8 @@ LINK = "hub/user-redirect/berth/open?lab=hello.ipynb"
 @pytest.fixture(autouse=True, scope="module")
 def names_are_known() -> Iterator[None]:
     """What DNS would say, with *.NAME in it."""
-    real = socket.getaddrinfo
-
-    def here(host: Any, *arguments: Any, **more: Any) -> Any:
-        return real("127.0.0.1" if str(host).endswith(NAME) else host, *arguments, **more)
-
-    socket.getaddrinfo = here
-    yield
-    socket.getaddrinfo = real
+    with names_lead_here(NAME):
+        yield
 
 
 class NamedHub(HubClient):
@@ -155,8 +148,15 @@ def test_server_of_another_user_lets_nobody_in(hub: NamedHub, alice: requests.Se
     assert "__Host-jupyterhub-user-alice" in stolen
     as_bobs = {**stolen, "__Host-jupyterhub-user-bob": stolen["__Host-jupyterhub-user-alice"]}
     token = {"Authorization": f"token {hub.token('alice')}"}
-    for more in ({"cookies": as_bobs}, {"headers": token}):
-        answer = requests.get(f"{server}/api/contents", verify=hub.ca, timeout=60, allow_redirects=False, **more)  # type: ignore[arg-type]
+    for cookies, headers in ((as_bobs, None), (None, token)):
+        answer = requests.get(
+            f"{server}/api/contents",
+            cookies=cookies,
+            headers=headers,
+            verify=hub.ca,
+            timeout=60,
+            allow_redirects=False,
+        )
         assert answer.status_code == 403
     assert hub.as_user("bob", "GET", "/api/contents").ok
 

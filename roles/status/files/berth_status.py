@@ -53,11 +53,12 @@ def iso(moment: float) -> str:
     return dt.datetime.fromtimestamp(moment, dt.UTC).isoformat()
 
 
-def get(url: str) -> str | None:
+def get(url: str, headers: dict[str, str] | None = None) -> str | None:
     """What a service of the host's own answers; None if it does not."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(url, headers=headers or {})  # noqa: S310 (the addresses are the host's own)
     try:
-        with opener.open(url, timeout=TIMEOUT_SECONDS) as answer:
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
             content: str = answer.read().decode()
     except (urllib.error.URLError, OSError, ValueError):
         return None
@@ -203,16 +204,9 @@ def ask_hub(settings: dict[str, Any]) -> list[dict[str, Any]] | None:
 def asleep(settings: dict[str, Any]) -> list[dict[str, str]]:
     """Servers that sleep, with since when; none where servers do not sleep, or the hub does not answer."""
     token = (ETC / "secrets" / "operator_token").read_text().strip()
-    request = urllib.request.Request(  # noqa: S310 (the address comes from the host's own settings)
-        f"{settings['hub_url']}{settings['base_url']}hub/api/berth/sleep", headers={"Authorization": f"token {token}"}
-    )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            found: list[dict[str, str]] = json.load(answer)
-    except (urllib.error.URLError, OSError, ValueError):
-        return []
-    return found
+    url = f"{settings['hub_url']}{settings['base_url']}hub/api/berth/sleep"
+    answer = get(url, {"Authorization": f"token {token}"})
+    return list(json.loads(answer)) if answer else []
 
 
 def running(users: list[dict[str, Any]]) -> list[dict[str, Any]]:

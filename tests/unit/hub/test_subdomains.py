@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from berth_hub.settings import load
 from berth_hub.subdomains import PartedSpawner, label, name_below
 from hypothesis import given
 from hypothesis import strategies as st
+from resolving import names_lead_here
 
 from tests.unit.hub.conftest import wait_until, write_settings
 from tests.unit.hub.running_hub import ADMIN_PASSWORD, Running
@@ -136,14 +136,8 @@ def test_a_server_that_was_started_for_another_name_is_stopped(
 @pytest.fixture(scope="module", autouse=True)
 def names_are_known() -> Iterator[None]:
     """What DNS would say."""
-    real = socket.getaddrinfo
-
-    def here(host: Any, *arguments: Any, **more: Any) -> Any:
-        return real("127.0.0.1" if str(host).endswith(HUB) else host, *arguments, **more)
-
-    socket.getaddrinfo = here
-    yield
-    socket.getaddrinfo = real
+    with names_lead_here(HUB):
+        yield
 
 
 def rendered(url: str, users: Path) -> str:

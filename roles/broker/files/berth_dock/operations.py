@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +73,8 @@ class Operations:
             ("GET", "/logs"): self._logs,
             ("POST", "/start"): self._start,
             ("POST", "/stop"): self._stop,
-            ("POST", "/pause"): self._pause,
-            ("POST", "/unpause"): self._unpause,
+            ("POST", "/pause"): partial(self._freeze, "pause"),
+            ("POST", "/unpause"): partial(self._freeze, "unpause"),
             ("DELETE", ""): self._remove,
         }
         found = _OF_ONE.fullmatch(path)
@@ -177,13 +178,7 @@ class Operations:
         found, _ = self._own(name)
         return self._ask("POST", f"/containers/{found['Id']}/stop", {"t": str(seconds)}, timeout=seconds + 60)
 
-    def _pause(self, name: str, request: Request) -> Answer:
-        return self._freeze(name, request, "pause")
-
-    def _unpause(self, name: str, request: Request) -> Answer:
-        return self._freeze(name, request, "unpause")
-
-    def _freeze(self, name: str, request: Request, what: str) -> Answer:
+    def _freeze(self, what: str, name: str, request: Request) -> Answer:
         _parameters(request)
         _no_body(request)
         found, _ = self._own(name)
