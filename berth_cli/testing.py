@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -33,6 +34,12 @@ TAIL_LINES = 40
 
 SHOWN_TESTS = 5
 """How many failed tests of a step are shown."""
+
+_REASON = re.compile(r"\s*(?:fatal: |\[ERROR\])")
+"""How Ansible begins what it says about a failure."""
+
+_REASON_LINES = 8
+"""Lines repeated at the end of such a reason: what comes after them in the log is the tidying up."""
 
 STILL_RUNNING_SECONDS = 60.0
 """How often a sign of life is given where there is no live display."""
@@ -163,11 +170,12 @@ class Run:
         for failed in tests[:SHOWN_TESTS]:
             self._say(f"          {failed.name}")
             self._show_end(failed.report)
-        if not tests:
-            self._show_end(log.read_text(encoding="utf-8", errors="replace"))
+        output = "" if tests else log.read_text(encoding="utf-8", errors="replace")
+        self._show_end(output)
         self._say(f"          {reason}; whole output: {where}")
         self.failures.append(f"{name}: {reason} ({where})")
         self.failures += [f"  {failed.name}: {failed.reason}" for failed in tests]
+        self.failures += [f"  {line}" for line in _last_reason(output)]
 
     def _show_end(self, text: str) -> None:
         for line in text.splitlines()[-TAIL_LINES:]:
@@ -226,6 +234,13 @@ class Run:
     def _say(self, text: str) -> None:
         # Console.out neither wraps nor takes brackets for markup.
         self._console.out(text, highlight=False)
+
+
+def _last_reason(output: str) -> list[str]:
+    """The lines with which Ansible's output last names a failure: those before were expected, or it went on."""
+    lines = output.splitlines()
+    found = [place for place, line in enumerate(lines) if _REASON.match(line)]
+    return lines[found[-1] : found[-1] + _REASON_LINES] if found else []
 
 
 def _what_failed(code: int, step: stages.Step, tests: Count) -> str | None:

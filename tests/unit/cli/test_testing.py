@@ -110,6 +110,18 @@ def test_a_failed_step_shows_the_end_of_its_output_and_where_the_rest_is(tmp_pat
     assert "stage/one: exit code 9 (test-results/stage-one.log)" in shown
 
 
+def test_a_step_that_broke_down_before_its_tests_says_why_at_the_end(tmp_path: Path) -> None:
+    _, shown = run_step(
+        tmp_path,
+        "echo 'fatal: [hub]: no, and ignored'; seq 20; echo 'fatal: [hub]: FAILED! =>'; echo '    msg: no route';"
+        " seq -f 'tidying up %g' 100; exit 2",
+    )
+    end = shown[shown.index("stage/one: exit code 2") :]
+    assert "msg: no route" in end
+    assert "ignored" not in end
+    assert "tidying up 9\n" not in end
+
+
 def test_a_failed_test_is_shown_with_its_reason_whatever_came_after_it(tmp_path: Path) -> None:
     report = "".join(f"line {number}\n" for number in range(100)) + "E  assert 6 == 7"
     failure = f'<failure message="AssertionError: odd&#10;assert 6 == 7">{report}</failure>'

@@ -99,8 +99,12 @@ def test_the_home_is_mounted_to_write_and_what_is_shared_to_read(
             address: tuple[str, int] = await one.start()
             return address
 
+    async def no_container(_: Any) -> None:
+        return None
+
     monkeypatch.setattr(berth_hub.spawner, "ensure_home", ensure_home)
     monkeypatch.setattr(DockerSpawner, "start", start)
+    monkeypatch.setattr(DockerSpawner, "get_object", no_container)
     one = spawner()
     one.homes_socket, one.shared_directory = "/run/berth-homes.sock", "/srv/berth/shared"
     (one.port,) = free_ports(1)
