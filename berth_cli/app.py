@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from berth_cli import __version__
+from berth_cli.backup import backup
 from berth_cli.bench import bench
 from berth_cli.errors import BerthError, ExitCode
 from berth_cli.host import down, up
@@ -45,7 +46,7 @@ def cli(context: click.Context) -> None:
       0    all is well
       1    a test failed (berth test)
       2    wrong use: something is missing or misspelt
-      3    hub, proxy or container engine is not active (berth status)
+      3    hub, proxy or container engine is not active, or a backup failed or is overdue (berth status)
       130  interrupted
     Any other code, and 1 and 2 after a run has begun, are those of ansible-playbook.
     """
@@ -65,7 +66,7 @@ def version() -> None:
     click.echo(f"python {platform.python_version()}")
 
 
-for command in (up, check, down, remove, status, users, notebooks, logs, bench, test):
+for command in (up, check, down, remove, status, users, notebooks, backup, logs, bench, test):
     cli.add_command(command)
 
 

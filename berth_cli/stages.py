@@ -110,7 +110,8 @@ def _lint(project: Project) -> Stage:
 def _unit(project: Project) -> Stage:
     # A file's tests share what takes long to start, like a hub.
     on_all_cores = ["--numprocesses=auto", "--dist=loadfile"]
-    return Stage("unit", _pytest(project, "unit", UNIT_TEST_SECONDS, *on_all_cores), needs={"git": "git"})
+    needs = {"git": "git", "restic": "restic"}
+    return Stage("unit", _pytest(project, "unit", UNIT_TEST_SECONDS, *on_all_cores), needs=needs)
 
 
 def _syntax(project: Project) -> Stage:
