@@ -19,6 +19,7 @@ from berth_cli.logs import logs
 from berth_cli.notebooks import notebooks
 from berth_cli.project import Project
 from berth_cli.real_hosts import check, remove
+from berth_cli.restore import restore
 from berth_cli.status import status
 from berth_cli.testing import test
 from berth_cli.users import users
@@ -66,7 +67,7 @@ def version() -> None:
     click.echo(f"python {platform.python_version()}")
 
 
-for command in (up, check, down, remove, status, users, notebooks, backup, logs, bench, test):
+for command in (up, check, down, remove, status, users, notebooks, backup, restore, logs, bench, test):
     cli.add_command(command)
 
 

@@ -184,7 +184,7 @@ def test_sizes_and_times_are_for_people() -> None:
     assert [ago(moment, now) for moment in moments] == ["never", "just now", "59 min ago", "24 h ago", "9 days ago"]
 
 
-HELPED = ["up", "check", "down", "remove", "status", "logs", "test", "version"]
+HELPED = ["up", "check", "down", "remove", "restore", "status", "logs", "test", "version"]
 HELPED += [f"backup {what}" for what in ("now", "list", "verify", "key")]
 
 

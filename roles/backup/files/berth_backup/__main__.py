@@ -6,10 +6,15 @@ run              makes a snapshot
 verify PERCENT   checks the repository
 list             prints the snapshots as JSON
 follow UNIT      prints as JSON whether a unit is at work, how far it has got, and the results there are
+restore look SNAPSHOT keep|overwrite    prints as JSON what would be restored, or refuses
+restore fetch ID DATE                   brings it beside what is there
+restore swap DATE                       puts it in its place, and what was there aside
+restore user SNAPSHOT NAME              brings a user's home back within the home
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import secrets
 import subprocess
@@ -17,7 +22,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from berth_backup import restic, runs, state
+from berth_backup import restic, restore, runs, state
 from berth_backup.settings import PASSWORD, load
 
 if TYPE_CHECKING:
@@ -65,6 +70,25 @@ def follow(settings: Settings, unit: str) -> int:
     return 0
 
 
+def bring_back(settings: Settings, step: str, *more: str) -> int:
+    """A step of a restore."""
+    date = f"{dt.datetime.now(dt.UTC):%Y-%m-%d_%H%M%S}"
+    if step == "look":
+        snapshot, mode = more
+        print(json.dumps({**restore.look(settings, snapshot, overwrite=mode == "overwrite"), "date": date}))
+    elif step == "fetch":
+        restore.fetch(settings, *more)
+    elif step == "swap":
+        restore.swap(settings, *more)
+    else:
+        snapshot, name = more
+        print(json.dumps(restore.restore_user(settings, snapshot, name, date[:10])))
+    return 0
+
+
+RESTORE_STEPS = {"look": 2, "fetch": 2, "swap": 1, "user": 2}
+
+
 def main(arguments: list[str]) -> int:
     """Entry point."""
     commands: dict[str, tuple[int, Callable[..., int]]] = {
@@ -76,6 +100,8 @@ def main(arguments: list[str]) -> int:
         "follow": (1, follow),
     }
     name, *more = arguments or [""]
+    if name == "restore" and more:
+        commands[name] = (1 + RESTORE_STEPS.get(more[0], -2), bring_back)
     if name not in commands or len(more) != commands[name][0]:
         print(__doc__, file=sys.stderr)
         return 2
@@ -84,7 +110,7 @@ def main(arguments: list[str]) -> int:
         return commands[name][1](settings, *more)
     except FileNotFoundError as error:
         print(f"{error.filename} is not there: `./berth up -t backup` brings what backups need", file=sys.stderr)
-    except (restic.ResticError, OSError, ValueError) as error:
+    except (restic.ResticError, restore.RestoreError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
     return 1
 

@@ -93,6 +93,20 @@ def run(settings: Settings, *arguments: str) -> str:
     return done.stdout
 
 
+def dump(settings: Settings, snapshot: str, path: Path, target: Path) -> None:
+    """Write one file of a snapshot elsewhere; an empty one if the snapshot lacks it.
+
+    Raises:
+        ResticError: It failed.
+    """
+    with target.open("wb") as file:
+        call = command(settings, "dump", "--no-lock", snapshot, str(path))
+        done = subprocess.run(call, stdout=file, stderr=subprocess.PIPE, check=False, env=environment(settings))
+    said = done.stderr.decode(errors="replace")
+    if done.returncode and "not found" not in said:
+        raise explained(settings, done.returncode, said)
+
+
 def stream(settings: Settings, arguments: Sequence[str], take: Callable[[dict[str, Any]], None]) -> int:
     """Run it, and hand over each line of JSON that it prints, on either stream, as it comes.
 
