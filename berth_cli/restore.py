@@ -44,7 +44,7 @@ def restore(
     question = (
         f"Restore {where} from snapshot {snapshot}? Whoever works there is interrupted; what is there is moved aside."
     )
-    if user is None and not options.check and not confirmed(question, yes=yes):
+    if user is None and not options.check and not confirmed(question, yes=yes, done="changed"):
         return
     outcome = run_playbooks(project, ["restore"], options, variables=variables)
     if options.check and user is not None:

@@ -147,10 +147,6 @@ def test_a_flipped_bit_is_found_and_loud(host: Host, on_host: OnHost, before: di
     ("change", "says"),
     [
         ("echo another-key-altogether >/etc/berth/secrets/backup_password", "set backup_password to the one"),
-        (
-            'sed -i \'s,"/srv/berth/backup"\\,$,"rest:http://127.0.0.1:9/"\\,,\' /etc/berth/backup.json',
-            "connection refused",
-        ),
         ("mv /srv/berth/backup/config /srv/berth/backup/config.away", "is not there any more"),
     ],
 )

@@ -33,6 +33,7 @@ def saved(host: Host) -> Host:
 
 
 def test_everything_comes_back_and_what_was_there_is_aside(saved: Host) -> None:
+    saved.change(paths=[*saved.settings.paths, str(saved.root / "a folder that is not there")])
     saved.write("homes/alice/file", "new")
     saved.write("homes/bob/file", "new")
     saved.write("etc/secrets/cookie", "new")

@@ -34,6 +34,9 @@ PROGRESS_PER_SECOND = "1"
 
 TAIL_LINES = 5
 
+OPEN_SECONDS = 60
+"""Longest that opening a repository may take. By itself restic tries for 15 minutes to reach a server."""
+
 _SFTP = re.compile(r"sftp:(?://)?(?P<host>[^:/]+)(?::(?P<port>\d+)(?=/))?[:/]")
 """sftp:USER@HOST:FOLDER, or sftp://USER@HOST:PORT/FOLDER."""
 
@@ -79,15 +82,29 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, "RESTIC_PROGRESS_FPS": PROGRESS_PER_SECOND, **own}
 
 
-def run(settings: Settings, *arguments: str) -> str:
+def run(settings: Settings, *arguments: str, seconds: float | None = None) -> str:
     """Run it to its end, and return what it prints.
+
+    Args:
+        settings: Where the repository is.
+        arguments: For restic.
+        seconds: The longest that it may take; None: as long as it takes.
 
     Raises:
         ResticError: It failed.
     """
-    done = subprocess.run(
-        command(settings, *arguments), capture_output=True, text=True, check=False, env=environment(settings)
-    )
+    try:
+        done = subprocess.run(
+            command(settings, *arguments),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(settings),
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        said = (error.stderr or b"").decode(errors="replace")
+        raise ResticError(f"{settings.repository} did not answer within {seconds:.0f} s. {said.strip()}") from error
     if done.returncode:
         raise explained(settings, done.returncode, done.stderr or done.stdout)
     return done.stdout
@@ -169,5 +186,6 @@ def explained(settings: Settings, code: int, said: str) -> ResticError:
 
 def snapshots(settings: Settings) -> list[dict[str, Any]]:
     """Those of this host, the oldest first."""
-    found = json.loads(run(settings, "snapshots", "--json", "--no-lock", "--host", settings.host, "--tag", TAG)) or []
+    asked = ["snapshots", "--json", "--no-lock", "--host", settings.host, "--tag", TAG]
+    found = json.loads(run(settings, *asked, seconds=OPEN_SECONDS)) or []
     return sorted(found, key=lambda one: str(one["time"]))

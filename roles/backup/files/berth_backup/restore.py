@@ -162,8 +162,9 @@ def fetch(settings: Settings, snapshot: str, date: str) -> None:
         RestoreError: There is no room, the snapshot lacks the database, or it is damaged.
     """
     _require_space(settings, snapshot)
+    held = resolve(settings, snapshot)["paths"]
     for part in [Path(settings.secrets).parent, *parts(settings)]:
-        if not _holds(settings, snapshot, part):
+        if str(part) not in held:
             continue
         part.mkdir(parents=True, exist_ok=True)
         target = aside(part, date)
@@ -184,10 +185,6 @@ def fetch(settings: Settings, snapshot: str, date: str) -> None:
 
 def _fetched(part: Path, date: str) -> Path:
     return aside(part, date) / "fetched" / part.relative_to("/")
-
-
-def _holds(settings: Settings, snapshot: str, part: Path) -> bool:
-    return bool(restic.run(settings, "ls", "--no-lock", snapshot, str(part)).strip())
 
 
 def _restore(settings: Settings, snapshot: str, part: Path, target: Path) -> None:
@@ -232,7 +229,7 @@ def swap(settings: Settings, date: str) -> None:
     for part in (state, etc):
         renumber(_fetched(part, date), manifest)
     for part in parts(settings):
-        if aside(part, date).is_dir():
+        if part.exists() and aside(part, date).is_dir():
             # Of Berth's own state, only what the snapshot has: results of backups and the image's base are this host's.
             _swap_children(part, date, keep={Path(settings.state).name} if part == state else None)
     _swap_settings(settings, etc, date)

@@ -137,7 +137,7 @@ def _open(settings: Settings) -> None:
     known_file = Path(settings.state, REPOSITORY)
     known = json.loads(known_file.read_text(encoding="utf-8")) if known_file.exists() else {}
     try:
-        found = json.loads(restic.run(settings, "cat", "config", "--no-lock"))
+        found = json.loads(restic.run(settings, "cat", "config", "--no-lock", seconds=restic.OPEN_SECONDS))
     except restic.ResticError as error:
         if not error.missing:
             raise
@@ -147,7 +147,7 @@ def _open(settings: Settings) -> None:
                 f" (To begin a new one, remove {known_file}.) It says: {error}"
             ) from error
         restic.run(settings, "init")
-        found = json.loads(restic.run(settings, "cat", "config", "--no-lock"))
+        found = json.loads(restic.run(settings, "cat", "config", "--no-lock", seconds=restic.OPEN_SECONDS))
     state.write(known_file, json.dumps({"repository": settings.repository, "id": found["id"]}) + "\n")
 
 
