@@ -72,7 +72,7 @@ def look(settings: Settings, wanted: str, *, overwrite: bool) -> dict[str, Any]:
     then = moment(snapshot["time"])
     manifest = json.loads(_dump(settings, snapshot["id"], settings.staged_manifest))
     refuse_newer_version(manifest["versions"], runs.versions())
-    newer = [] if overwrite else [*newer_files(settings, then), *newer_accounts(settings, snapshot["id"])]
+    newer = [] if overwrite else [*newer_accounts(settings, snapshot["id"]), *newer_files(settings, then)]
     if newer:
         more = f" and {len(newer) - EXAMPLES} more" if len(newer) > EXAMPLES else ""
         raise RestoreError(
