@@ -50,21 +50,25 @@ class Hub:
     front: str
     token: str
 
-    def start(self, user: str) -> Start:
+    def start(self, user: str, patience: float = PATIENCE_SECONDS) -> Start:
         """Start a user's server and wait until it answers.
 
+        Args:
+            user: Whose.
+            patience: Longest to wait, in seconds.
+
         Raises:
-            BenchError: It did not start, or not in :data:`PATIENCE_SECONDS`.
+            BenchError: It did not start, or not in time.
         """
         began = time.monotonic()
         status, body = self.ask("POST", f"users/{user}/server")
         if status == 202:
-            self._wait_until_ready(user)
+            self._wait_until_ready(user, began + patience)
         elif status != 201:
             raise BenchError(f"{self.name}: {status} to the request to start a server: {body.decode()[:300]}")
         ready = time.monotonic() - began
         while _request("GET", f"{self.front}user/{user}/api", {})[0] != 200:
-            if time.monotonic() - began > PATIENCE_SECONDS:
+            if time.monotonic() - began > patience:
                 raise BenchError(f"{self.name}: the server of {user} is ready, and does not answer at {self.front}")
             time.sleep(_POLL_SECONDS)
         return Start(ready, time.monotonic() - began)
@@ -88,6 +92,11 @@ class Hub:
         if status not in (202, 204):
             raise BenchError(f"{self.name}: {status} to the request to sleep: {body.decode()[:300]}")
         self._wait_until_gone(user)
+
+    def page(self) -> None:
+        """Look at the page for log-in, through the front."""
+        if _request("GET", f"{self.front}hub/login", {})[0] != 200:
+            raise BenchError(f"{self.name}: the page for log-in does not come")
 
     def add(self, user: str) -> None:
         """Make a user that there has not been."""
@@ -123,13 +132,15 @@ class Hub:
                 raise BenchError(f"{self.name}: the server of {user} did not stop")
             time.sleep(0.05)
 
-    def _wait_until_ready(self, user: str) -> None:
+    def _wait_until_ready(self, user: str, deadline: float) -> None:
         connection = _connection(self.api)
         try:
             path = urlsplit(self.api).path
             headers = {"Authorization": f"token {self.token}", "Accept": "text/event-stream"}
             connection.request("GET", f"{path}hub/api/users/{user}/server/progress", headers=headers)
-            for line in connection.getresponse():
+            for line in connection.getresponse():  # an empty one every eight seconds, if there is nothing to tell
+                if time.monotonic() > deadline:
+                    raise BenchError(f"{self.name}: the server of {user} is not ready in time")
                 if not line.startswith(b"data:"):
                     continue
                 told = json.loads(line.removeprefix(b"data:"))
