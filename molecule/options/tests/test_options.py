@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,7 @@ class TestManyAtOnce:
             answers = []
             for name in self.NAMES:
                 answers.append(pool.submit(hub.api, "POST", f"/users/{name}/server"))
-                wait_until(lambda name=name: hub.server(name), every=0.01)
+                wait_until(partial(hub.server, name), every=0.01)
             told = pool.submit(self.progress, hub, self.NAMES[-1]).result(120)
             for answer in answers:
                 answer.result(120)
