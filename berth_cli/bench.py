@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from berth_cli.project import Project
 
-WHAT = ("spawn", "hardening", "wake", "storm")
+WHAT = ("spawn", "hardening", "wake", "storm", "proxy")
 
 
 @click.command()
 @click.argument("what", type=click.Choice(WHAT))
-@click.option("--rounds", type=click.IntRange(min=1), help="How often: 20 if you do not say, a storm once.")
+@click.option("--rounds", type=click.IntRange(min=1), help="How often: 20 if you do not say, a storm once, proxy 5.")
 @click.option("--users", type=click.IntRange(min=1), default=50, show_default=True, help="How many at once (storm).")
 @click.option("--peer/--no-peer", default=True, help="Whether a stock hub is put beside it and measured too.")
 @click.option("--keep", is_flag=True, help="Leave the stock hub on the host for the next time.")
@@ -58,6 +58,7 @@ def bench(
     hardening  the same, with and without what confines hub and berths
     wake       the same of a berth that slept (jupyterhub_idle: sleep)
     storm      the same of many users who all ask at once, and what the hub answers others meanwhile
+    proxy      the front beside configurable-http-proxy, both with TLS: requests, websockets, new routes
 
     \b
     Examples:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from berth_bench.hubs import BenchError, run
+from berth_bench.proxy import measure as measure_proxy
 from berth_bench.spawn import Series, measure, measure_hardening, measure_wake
 from berth_bench.storm import measure as measure_storm
 
@@ -19,6 +20,7 @@ WAYS: dict[str, Callable[[argparse.Namespace], tuple[Series, Figures]]] = {
     "spawn": lambda wanted: (measure(wanted.rounds), {}),
     "hardening": lambda wanted: (measure_hardening(wanted.rounds), {}),
     "wake": lambda wanted: (measure_wake(wanted.rounds), {}),
+    "proxy": lambda wanted: measure_proxy(wanted.rounds),
     "storm": lambda wanted: measure_storm(wanted.rounds, wanted.users),
 }
 

@@ -67,7 +67,7 @@ class Hub:
         elif status != 201:
             raise BenchError(f"{self.name}: {status} to the request to start a server: {body.decode()[:300]}")
         ready = time.monotonic() - began
-        while _request("GET", f"{self.front}user/{user}/api", {})[0] != 200:
+        while request("GET", f"{self.front}user/{user}/api", {})[0] != 200:
             if time.monotonic() - began > patience:
                 raise BenchError(f"{self.name}: the server of {user} is ready, and does not answer at {self.front}")
             time.sleep(_POLL_SECONDS)
@@ -95,7 +95,7 @@ class Hub:
 
     def page(self) -> None:
         """Look at the page for log-in, through the front."""
-        if _request("GET", f"{self.front}hub/login", {})[0] != 200:
+        if request("GET", f"{self.front}hub/login", {})[0] != 200:
             raise BenchError(f"{self.name}: the page for log-in does not come")
 
     def add(self, user: str) -> None:
@@ -115,7 +115,7 @@ class Hub:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             with suppress(OSError):
-                if _request("GET", f"{self.api}hub/health", {})[0] == 200 == self.ask("GET", "users?limit=1")[0]:
+                if request("GET", f"{self.api}hub/health", {})[0] == 200 == self.ask("GET", "users?limit=1")[0]:
                     return
             if time.monotonic() > deadline:
                 raise BenchError(f"{self.name}: the hub does not answer at {self.api}")
@@ -123,7 +123,7 @@ class Hub:
 
     def ask(self, method: str, path: str) -> tuple[int, bytes]:
         """Ask the API; returns status and body."""
-        return _request(method, f"{self.api}hub/api/{path}", {"Authorization": f"token {self.token}"})
+        return request(method, f"{self.api}hub/api/{path}", {"Authorization": f"token {self.token}"})
 
     def _wait_until_gone(self, user: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -166,10 +166,11 @@ def _connection(url: str) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(host, address.port, timeout=PATIENCE_SECONDS)
 
 
-def _request(method: str, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
+def request(method: str, url: str, headers: dict[str, str], body: str | None = None) -> tuple[int, bytes]:
+    """Ask whoever is at an address, with whatever certificate; returns status and body."""
     connection = _connection(url)
     try:
-        connection.request(method, urlsplit(url)._replace(scheme="", netloc="").geturl(), headers=headers)
+        connection.request(method, urlsplit(url)._replace(scheme="", netloc="").geturl(), body=body, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
@@ -185,7 +186,7 @@ def berth() -> Hub:
         )
     token = Path("/etc/berth/secrets/operator_token").read_text(encoding="utf-8").strip()
     base = settings["base_url"]
-    return Hub("berth", f"{settings['hub_url']}{base}", f"{_front()}{base}", token)
+    return Hub("berth", f"{settings['hub_url']}{base}", f"{front()}{base}", token)
 
 
 def stock() -> Hub | None:
@@ -197,7 +198,7 @@ def stock() -> Hub | None:
     return Hub("stock", f"http://{found['PEER_GATEWAY']}:8701/", "http://127.0.0.1:8700/", found["PEER_TOKEN"])
 
 
-def _front() -> str:
+def front() -> str:
     """Address of Traefik's public entry point, as it listens on this host."""
     text = Path("/etc/berth/proxy/traefik.yml").read_text(encoding="utf-8")
     found = re.search(r'^  public:\n    address: "?[^"\n]*:(\d+)"?\n((?:    .*\n)*)', text, re.MULTILINE)
