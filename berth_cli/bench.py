@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
     from berth_cli.project import Project
 
-WHAT = ("spawn", "hardening", "wake", "storm", "proxy")
+WHAT = ("spawn", "hardening", "wake", "storm", "proxy", "scale")
 
 
 @click.command()
 @click.argument("what", type=click.Choice(WHAT))
-@click.option("--rounds", type=click.IntRange(min=1), help="How often: 20 if you do not say, a storm once, proxy 5.")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), help="How often: 20 if you do not say, a storm once, proxy 5, scale 10."
+)
 @click.option("--users", type=click.IntRange(min=1), default=50, show_default=True, help="How many at once (storm).")
 @click.option("--peer/--no-peer", default=True, help="Whether a stock hub is put beside it and measured too.")
 @click.option("--keep", is_flag=True, help="Leave the stock hub on the host for the next time.")
@@ -51,7 +53,7 @@ def bench(
 
     The two take turns. The stock hub is DockerSpawner with its defaults, an image made by a plain pip install, and
     configurable-http-proxy; it is removed afterwards. Users at work are not touched, but whatever they do blurs the
-    figures; `hardening` restarts the hub several times.
+    figures; `hardening` and `scale` restart the hub several times.
 
     \b
     spawn      from the request for a server until it answers through the front
@@ -59,6 +61,7 @@ def bench(
     wake       the same of a berth that slept (jupyterhub_idle: sleep)
     storm      the same of many users who all ask at once, and what the hub answers others meanwhile
     proxy      the front beside configurable-http-proxy, both with TLS: requests, websockets, new routes
+    scale      a start beside up to 100 others that run, a list of 5,000 users, a start of the hub
 
     \b
     Examples:

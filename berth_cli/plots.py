@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ def draw(reports: Mapping[str, Mapping[str, Any]], file: Path) -> None:
     for part, (host, report) in zip(parts, reports.items(), strict=True):
         machine = report["machine"]
         part.set_title(f"berth bench {report['what']}: {host}, {machine['processors']} processors", loc="left")
-        (_storm if report["what"] == "storm" else _every_figure)(part, report["seconds"])
+        {"storm": _storm, "scale": _scale}.get(report["what"], _every_figure)(part, report["seconds"])
         part.grid(visible=True, axis="x", alpha=0.3)
         part.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, format="png")
@@ -64,6 +65,19 @@ def _storm(part: Axes, series: Mapping[str, Sequence[float]]) -> None:
     part.set_xlabel("seconds since all of them asked")
     part.set_ylabel("users who are in")
     part.legend(frameon=False)
+
+
+def _scale(part: Axes, series: Mapping[str, Sequence[float]]) -> None:
+    """What a start takes, over how many others run."""
+    found = [
+        (int(beside[1]), values) for name, values in series.items() if (beside := re.search(r"beside (\d+)", name))
+    ]
+    for running, values in found:
+        part.plot([running] * len(values), values, "o", color=OURS, alpha=0.35)
+    part.plot([running for running, _ in found], [statistics.median(values) for _, values in found], color=OURS)
+    part.set_ylim(bottom=0)
+    part.set_xlabel("berths that run already")
+    part.set_ylabel("seconds of a start")
 
 
 def _color(name: str) -> str:

@@ -109,13 +109,22 @@ def test_how_often_is_the_benchs_to_say_where_nobody_does(checkout: Checkout) ->
     assert (said["rounds"], said["users"]) == (0, 7)
 
 
-@pytest.mark.parametrize("found", [FOUND, STORM])
-def test_a_plot_shows_every_figure(found: dict[str, Any], tmp_path: Path) -> None:
+SCALE = {
+    "what": "scale",
+    "machine": FOUND["machine"],
+    "seconds": {"berth": [1.0], "berth (a start beside 0)": [1.0, 1.5], "berth (a start beside 100)": [1.0, 2.0]},
+}
+
+
+@pytest.mark.parametrize(
+    ("found", "series"), [(FOUND, "berth"), (STORM, "berth"), (SCALE, "berth (a start beside 100)")]
+)
+def test_a_plot_shows_every_figure(found: dict[str, Any], series: str, tmp_path: Path) -> None:
     file = tmp_path / "found.png"
     plots.draw({"one": found}, file)
     image = file.read_bytes()
     assert image.startswith(b"\x89PNG")
-    other = {**found, "seconds": {**found["seconds"], "berth": [9.0, 2.0]}}
+    other = {**found, "seconds": {**found["seconds"], series: [9.0, 2.0]}}
     plots.draw({"one": other}, file)
     assert file.read_bytes() != image
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from berth_bench.hubs import BenchError, run
 from berth_bench.proxy import measure as measure_proxy
+from berth_bench.scale import measure as measure_scale
 from berth_bench.spawn import Series, measure, measure_hardening, measure_wake
 from berth_bench.storm import measure as measure_storm
 
@@ -21,6 +22,7 @@ WAYS: dict[str, Callable[[argparse.Namespace], tuple[Series, Figures]]] = {
     "hardening": lambda wanted: (measure_hardening(wanted.rounds), {}),
     "wake": lambda wanted: (measure_wake(wanted.rounds), {}),
     "proxy": lambda wanted: measure_proxy(wanted.rounds),
+    "scale": lambda wanted: (measure_scale(wanted.rounds), {}),
     "storm": lambda wanted: measure_storm(wanted.rounds, wanted.users),
 }
 

@@ -155,20 +155,22 @@ class Hub:
         raise BenchError(f"{self.name}: the server of {user} did not start: {told.get('message')}")
 
 
-def _connection(url: str) -> http.client.HTTPConnection:
+def _connection(url: str, patience: float = PATIENCE_SECONDS) -> http.client.HTTPConnection:
     address = urlsplit(url)
     host = address.hostname or ""
     if address.scheme == "https":
         # It is the host's own front, reached by a loopback address, for which no certificate is made.
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return http.client.HTTPSConnection(host, address.port, timeout=PATIENCE_SECONDS, context=context)
-    return http.client.HTTPConnection(host, address.port, timeout=PATIENCE_SECONDS)
+        return http.client.HTTPSConnection(host, address.port, timeout=patience, context=context)
+    return http.client.HTTPConnection(host, address.port, timeout=patience)
 
 
-def request(method: str, url: str, headers: dict[str, str], body: str | None = None) -> tuple[int, bytes]:
-    """Ask whoever is at an address, with whatever certificate; returns status and body."""
-    connection = _connection(url)
+def request(
+    method: str, url: str, headers: dict[str, str], body: str | None = None, patience: float = PATIENCE_SECONDS
+) -> tuple[int, bytes]:
+    """Ask whoever is at an address, with whatever certificate, and wait so many seconds; returns status and body."""
+    connection = _connection(url, patience)
     try:
         connection.request(method, urlsplit(url)._replace(scheme="", netloc="").geturl(), body=body, headers=headers)
         answer = connection.getresponse()
