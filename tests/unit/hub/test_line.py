@@ -268,7 +268,7 @@ class _Progress:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Path, Path]]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Path, Path, Running]]:
     base = tmp_path_factory.mktemp("hub")
     gate, started = base / "gate", base / "started"
     spawner = f"""
@@ -293,13 +293,14 @@ c.Local.starts_at_once = 2
 # Answers to a request for a server come at once, so that requests keep their order.
 c.JupyterHub.tornado_settings = {{**c.JupyterHub.tornado_settings, "slow_spawn_timeout": 0}}
 """
-    with Running(base, more=spawner) as hub:
-        yield hub, gate, started
+    restarted = Running(base, more=spawner)
+    with restarted as hub:
+        yield hub, gate, started, restarted
 
 
 @pytest.fixture
-def storm(running: tuple[Hub, Path, Path]) -> Iterator[Storm]:
-    hub, gate, started = running
+def storm(running: tuple[Hub, Path, Path, Running]) -> Iterator[Storm]:
+    hub, gate, started, _ = running
     gate.unlink(missing_ok=True)
     started.write_text("")
     storm = Storm(hub, gate, started)
@@ -371,6 +372,19 @@ def test_a_user_who_waits_can_be_removed(storm: Storm, how: str) -> None:
     wait_until(lambda: (storm.server("stays") or {}).get("ready", False), "the next one starts")
     assert storm.hub.user("goes") is None
     assert "goes" not in {user["name"] for user in storm.hub.api("GET", "users?state=active").json()}
+
+
+def test_a_hub_that_stops_forgets_who_waited(storm: Storm, running: tuple[Hub, Path, Path, Running]) -> None:
+    storm.add("hold0", "hold1", "waits")
+    for name in ("hold0", "hold1", "waits"):
+        storm.ask(name)
+    storm.waits_for("waits", "yours is next")
+    running[-1].stop()
+    running[-1].start()
+    assert storm.server("waits") is None
+    storm.release()
+    assert storm.ask("waits") == 202
+    wait_until(lambda: (storm.server("waits") or {}).get("ready", False), "it starts when it is asked for again")
 
 
 def test_pages_answer_while_many_wait(storm: Storm) -> None:
