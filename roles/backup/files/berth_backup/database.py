@@ -33,14 +33,19 @@ def copy(source: Path, target: Path) -> None:
         ):
             origin.backup(copied)
     except sqlite3.Error as error:
+        target.unlink(missing_ok=True)
         raise DatabaseError(f"{source}: {error}") from error
     wrong = damage(target)
     if wrong:
+        target.unlink()
         raise DatabaseError(f"{source} is damaged: {wrong}")
 
 
 def damage(path: Path) -> str:
     """What is wrong with a database; empty if nothing is."""
+    # To SQLite, a file without a byte is a sound database.
+    if not path.stat().st_size:
+        return "the file is empty"
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
             found = [str(row[0]) for row in database.execute("PRAGMA integrity_check(5)")]
@@ -50,6 +55,8 @@ def damage(path: Path) -> str:
 
 
 def accounts(path: Path) -> dict[str, str]:
-    """Names of the hub's users, with when each was made (UTC, as SQLite writes it)."""
+    """Names of the hub's users, with when each was made (UTC, as SQLite writes it); none of a file that is empty."""
+    if not path.stat().st_size:
+        return {}
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
         return {str(name): str(created or "") for name, created in database.execute("SELECT name, created FROM users")}

@@ -158,6 +158,8 @@ def stage(settings: Settings) -> None:
         DatabaseError: The database cannot be copied.
     """
     settings.staged.mkdir(mode=0o700, exist_ok=True)
+    # Never that of an earlier run.
+    settings.staged_database.unlink(missing_ok=True)
     state.write(settings.staged_manifest, json.dumps(manifest(), indent=2) + "\n", 0o600)
     database.copy(Path(settings.database), settings.staged_database)
 
@@ -198,7 +200,9 @@ def _excludes(settings: Settings) -> Path:
     live = [f"{settings.database}{suffix}" for suffix in ("", "-journal", "-wal", "-shm")]
     path = Path(settings.state, "exclude")
     own = [str(Path(settings.state, name)) for name in ("lock", "exclude", state.PROGRESS, state.RESULTS, REPOSITORY)]
-    state.write(path, "".join(f"{line}\n" for line in (*live, *own, *settings.exclude)))
+    # What restores have put aside.
+    aside = [f"{folder}/.restore-*" for folder in settings.paths]
+    state.write(path, "".join(f"{line}\n" for line in (*live, *own, *aside, *settings.exclude)))
     return path
 
 
