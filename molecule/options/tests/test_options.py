@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -536,7 +537,7 @@ class TestSleep:
         hub.add_users({"name": "dave", "password": PASSWORD})
         start(hub, "dave")
         hub.api("POST", "/berth/sleep/dave")
-        wait_until(lambda: state_of(host, "berth-dave") == "paused")
+        wait_until(partial(is_frozen, host, "dave"))
         as_admin(hub, "DELETE", "/users/dave")
         wait_until(lambda: state_of(host, "berth-dave") == "")
 
@@ -544,7 +545,7 @@ class TestSleep:
         """A machine cannot be made short of memory without harm: what the hub reads of it is another file here."""
         for name in ("bob", "carol"):
             hub.api("POST", f"/berth/sleep/{name}")
-            wait_until(lambda name=name: state_of(host, f"berth-{name}") == "paused")
+            wait_until(partial(is_frozen, host, name))
             time.sleep(1.1)  # they are told apart by the second
         assert [one["user"] for one in hub.api("GET", "/berth/sleep")] == ["bob", "carol"]
         seen = "nsenter --mount --target $(systemctl show -P MainPID berth-hub.service) cat /run/berth-meminfo"
@@ -558,10 +559,13 @@ class TestSleep:
         # Whether it is enough is looked at after each: here it never is.
         wait_until(lambda: state_of(host, "berth-carol") == "")
         assert state_of(host, "berth-bob") == ""
-        ended = host.check_output(
-            "journalctl -u berth-hub.service -o cat --since=-60s | grep 'is stopped: of the host'"
-        )
-        assert [first(r"(\w+) is stopped", line) for line in ended.splitlines()] == ["bob", "carol"]
+        journal = host.check_output("journalctl -u berth-hub.service -o cat --since=-60s")
+        assert re.findall(r"(\w+) is stopped: of the host", journal) == ["bob", "carol"]
+
+
+def is_frozen(host: Host, user: str) -> bool:
+    """Whether a user's berth is."""
+    return state_of(host, f"berth-{user}") == "paused"
 
 
 def memory_group(host: Host, container: str) -> str:
