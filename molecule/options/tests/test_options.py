@@ -431,10 +431,11 @@ class TestSleep:
         return kernel
 
     @staticmethod
-    def fall_asleep(hub: HubClient, host: Host) -> None:
-        hub.api("POST", "/berth/sleep/bob")
-        wait_until(lambda: hub.server("bob") is None)
-        assert state_of(host, "berth-bob") == "paused"
+    def fall_asleep(hub: HubClient, host: Host, name: str = "bob") -> None:
+        """At once, unless it is asleep: it may have been idle for long enough meanwhile."""
+        hub.session.post(f"{hub.url}/hub/api/berth/sleep/{name}", headers=hub.operator, timeout=60)
+        wait_until(partial(is_frozen, host, name))
+        wait_until(lambda: hub.server(name) is None)
 
     @staticmethod
     def wake(hub: HubClient, options: dict[str, Any] | None = None) -> None:
@@ -486,9 +487,10 @@ class TestSleep:
         assert page.status_code == requests.codes.failed_dependency
         assert 'id="wakes"' in page.text
         follows = json.loads(first(r"location\.replace\((\".*?\") \+", page.text))
-        assert browser("bob").get(f"{hub.url}{follows}", headers=as_people_do, timeout=60).url.endswith("/user/bob/lab")
+        arrived = browser("bob").get(f"{hub.url}{follows}", headers=as_people_do, timeout=60)
+        assert (arrived.status_code, arrived.url.partition("?")[0]) == (requests.codes.ok, f"{hub.url}/user/bob/lab")
         assert hub.execute("bob", kernel, "count += 1; print(count)") == "2\n"
-        assert hub.api("GET", "/berth/sleep") == []
+        assert "bob" not in [one["user"] for one in hub.api("GET", "/berth/sleep")]
 
     def test_it_sleeps_through_a_restart_of_the_hub(self, hub: HubClient, host: Host, kernel: str, token: str) -> None:
         self.fall_asleep(hub, host)
@@ -509,13 +511,13 @@ class TestSleep:
         assert state_of(host, "berth-bob") == "paused"
         assert hub.session.delete(address, headers=headers["bob"], timeout=60).ok
         assert (state_of(host, "berth-bob"), self.token_works(hub, token)) == ("", False)
-        assert hub.api("GET", "/berth/sleep") == []
+        assert "bob" not in [one["user"] for one in hub.api("GET", "/berth/sleep")]
         self.wake(hub)
         hub.stop("bob")
         assert state_of(host, "berth-bob") == ""
 
     def test_another_profile_is_another_berth(self, hub: HubClient, host: Host) -> None:
-        self.wake(hub)
+        self.wake(hub, {"profile": "usual"})
         before = inspected(host, "berth-bob")
         token = environment(before)["JUPYTERHUB_API_TOKEN"]
         self.fall_asleep(hub, host)
@@ -529,23 +531,22 @@ class TestSleep:
         """As after a restart of the host."""
         self.fall_asleep(hub, host)
         host.check_output("docker kill berth-bob")
-        assert hub.api("GET", "/berth/sleep") == []
+        assert "bob" not in [one["user"] for one in hub.api("GET", "/berth/sleep")]
         self.wake(hub)
         assert state_of(host, "berth-bob") == "running"
 
     def test_what_sleeps_goes_with_its_user(self, hub: HubClient, host: Host) -> None:
         hub.add_users({"name": "dave", "password": PASSWORD})
         start(hub, "dave")
-        hub.api("POST", "/berth/sleep/dave")
-        wait_until(partial(is_frozen, host, "dave"))
+        self.fall_asleep(hub, host, "dave")
         as_admin(hub, "DELETE", "/users/dave")
         wait_until(lambda: state_of(host, "berth-dave") == "")
 
     def test_the_oldest_sleep_ends_when_memory_is_short(self, hub: HubClient, host: Host) -> None:
         """A machine cannot be made short of memory without harm: what the hub reads of it is another file here."""
         for name in ("bob", "carol"):
-            hub.api("POST", f"/berth/sleep/{name}")
-            wait_until(partial(is_frozen, host, name))
+            hub.start(name)
+            self.fall_asleep(hub, host, name)
             time.sleep(1.1)  # they are told apart by the second
         assert [one["user"] for one in hub.api("GET", "/berth/sleep")] == ["bob", "carol"]
         seen = "nsenter --mount --target $(systemctl show -P MainPID berth-hub.service) cat /run/berth-meminfo"
