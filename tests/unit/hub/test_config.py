@@ -13,7 +13,6 @@ from berth_hub.config import configure
 from berth_hub.monitoring.page import StatusPage
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import load
-from berth_hub.sleep import HANDLERS
 from berth_hub.spawner import BerthSpawner
 from jupyterhub.app import JupyterHub
 from jupyterhub.auth import Authenticator
@@ -164,7 +163,6 @@ def test_idle_servers_fall_asleep_where_the_site_says_so(tmp_path: Path) -> None
     ]
     (role,) = (role for role in c.JupyterHub.load_roles if role["services"] == [idler["name"]])
     assert not [scope for scope in role["scopes"] if scope.startswith("admin:")]
-    assert c.JupyterHub.extra_handlers == HANDLERS
 
 
 @pytest.mark.parametrize("settings", [{"idle__after_seconds": 0}, {"idle__way": "never"}])

@@ -11,7 +11,6 @@ from berth_hub.monitoring import requests_log
 from berth_hub.options import configure_options
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import Settings
-from berth_hub.sleep import HANDLERS
 from berth_hub.spawner import BerthSpawner
 from berth_hub.subdomains import configure_subdomains
 from berth_hub.traces import labels
@@ -84,8 +83,6 @@ def _hub(c: Any, settings: Settings) -> None:
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     hub.authenticate_prometheus = True
-    # Also where servers do not fall asleep: some may sleep since the site decided otherwise.
-    hub.extra_handlers = HANDLERS
     hub.template_paths = [str(Path(__file__).parent / "templates")]
 
 

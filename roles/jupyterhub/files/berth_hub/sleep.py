@@ -262,3 +262,4 @@ HANDLERS = [
     (r"/api/berth/sleep/([^/]+)", SleepHandler),
     (r"/api/berth/sleep/([^/]+)/([^/]+)", SleepHandler),
 ]
+"""Also where servers do not fall asleep: some may sleep since the site decided otherwise."""
