@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,46 +20,85 @@ if TYPE_CHECKING:
 
     from berth_cli.project import Project
 
-WHAT = ("spawn", "hardening", "wake")
+WHAT = ("spawn", "hardening", "wake", "storm", "proxy", "scale")
 
 
 @click.command()
 @click.argument("what", type=click.Choice(WHAT))
-@click.option("--rounds", type=click.IntRange(min=1), default=20, show_default=True, help="How often.")
-@click.option("--peer/--no-peer", default=True, help="Whether a stock hub is put beside it and measured too (spawn).")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), help="How often: 20 if you do not say, a storm once, proxy 5, scale 10."
+)
+@click.option("--users", type=click.IntRange(min=1), default=50, show_default=True, help="How many at once (storm).")
+@click.option("--peer/--no-peer", default=True, help="Whether a stock hub is put beside it and measured too.")
 @click.option("--keep", is_flag=True, help="Leave the stock hub on the host for the next time.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every single figure, by host.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the figures, too, into this PNG file."
+)
 @run_options
 @click.pass_obj
 def bench(
-    project: Project, options: RunOptions, *, what: str, rounds: int, peer: bool, keep: bool, as_json: bool
+    project: Project,
+    options: RunOptions,
+    *,
+    what: str,
+    rounds: int | None,
+    users: int,
+    peer: bool,
+    keep: bool,
+    as_json: bool,
+    plot: Path | None,
 ) -> None:
     """Measure what Berth costs on a host, beside a stock JupyterHub on the same host.
 
     The two take turns. The stock hub is DockerSpawner with its defaults, an image made by a plain pip install, and
     configurable-http-proxy; it is removed afterwards. Users at work are not touched, but whatever they do blurs the
-    figures; `hardening` restarts the hub several times.
+    figures; `hardening` and `scale` restart the hub several times.
 
     \b
     spawn      from the request for a server until it answers through the front
     hardening  the same, with and without what confines hub and berths
     wake       the same of a berth that slept (jupyterhub_idle: sleep)
+    storm      the same of many users who all ask at once, and what the hub answers others meanwhile
+    proxy      the front beside configurable-http-proxy, both with TLS: requests, websockets, new routes
+    scale      a start beside up to 100 others that run, a list of 5,000 users, a start of the hub
 
     \b
     Examples:
       berth bench spawn
       berth bench hardening --rounds 40
+      berth bench storm --users 100 --no-peer --plot storm.png
     """
     if options.check:
         raise BerthError("berth bench measures, and has nothing to say in a dry run: leave out --check")
-    variables = {"bench_what": what, "bench_rounds": rounds, "bench_peer": peer, "bench_keep": keep}
+    if plot and (plot.suffix != ".png" or not plot.parent.is_dir()):
+        raise BerthError(f"--plot {plot}: a file that ends in .png, in a folder that is there")
+    variables: dict[str, Any] = {"bench_what": what, "bench_users": users, "bench_peer": peer, "bench_keep": keep}
+    if rounds:
+        variables["bench_rounds"] = rounds
     reports = {report.host: report.data for report in ask_hosts(project, "bench", options, variables)}
+    if plot:
+        _draw(reports, plot)
     if as_json:
         click.echo(json.dumps(reports, indent=2))
         return
     console = Console(highlight=False)
     for host, report in reports.items():
         _show(console, host, report)
+
+
+def _draw(reports: Mapping[str, Any], file: Path) -> None:
+    """Draw the plot; only now is asked for what draws, since nobody else needs it.
+
+    Raises:
+        BerthError: It cannot be written.
+    """
+    from berth_cli import plots  # noqa: PLC0415 (`./berth bench --plot` has it installed, other commands do without)
+
+    try:
+        plots.draw(reports, file)
+    except OSError as error:
+        raise BerthError(f"--plot {file}: {error.strerror}") from None
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -81,14 +121,39 @@ def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
         f"{host}: {machine['processors']} processors, {size(machine['memory_bytes'])}, Linux {machine['kernel']},"
         f" Docker {machine['docker']}, load before {machine['load']:.1f}"
     )
-    series: Mapping[str, Sequence[float]] = report["seconds"]
-    ours = statistics.median(series["berth"])
-    table = Table("seconds", "rounds", "median", "p95", "least", "most", "berth is", box=None, pad_edge=False)
+    _show_seconds(console, report["seconds"])
+    if report.get("figures"):
+        console.print()
+        _show_figures(console, report["figures"])
+
+
+def _show_seconds(console: Console, series: Mapping[str, Sequence[float]]) -> None:
+    ours = statistics.median(series["berth"]) if series.get("berth") else None
+    table = Table("seconds", "times", "median", "p95", "least", "most", "berth is", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     for name, values in series.items():
+        if not values:  # nobody got in
+            table.add_row(name, "0")
+            continue
         median = statistics.median(values)
         figures = (median, quantile(values, 0.95), min(values), max(values))
-        ratio = "" if name.startswith("berth (") or name == "berth" else f"{ours / median:.2f} x"
+        compared = ours and name != "berth" and "(" not in name
+        ratio = f"{ours / median:.2f} x" if ours and compared else ""
         table.add_row(name, str(len(values)), *(f"{figure:.3f}" for figure in figures), ratio)
     console.print(table)
+
+
+def _show_figures(console: Console, figures: Mapping[str, Mapping[str, float | str]]) -> None:
+    """What is no series of seconds, with a column for each figure."""
+    names = list(dict.fromkeys(name for row in figures.values() for name in row))
+    table = Table("", *names, box=None, pad_edge=False)
+    for name, column in zip(names, table.columns[1:], strict=True):
+        column.justify = "left" if any(isinstance(row.get(name), str) for row in figures.values()) else "right"
+    for of, row in figures.items():
+        table.add_row(of, *(_number(row.get(name, "")) for name in names))
+    console.print(table)
+
+
+def _number(value: float | str) -> str:
+    return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

@@ -21,5 +21,9 @@ def test_figures_and_nothing_else(host: Host, hub: HubClient) -> None:
     measured = {"docker run", "berth", "berth (hub says ready)"}
     assert {name: len(seconds) for name, seconds in found["seconds"].items()} == dict.fromkeys(measured, 2)
     assert min(min(seconds) for seconds in found["seconds"].values()) > 0
+    storm = {"bench_what": "storm", "bench_users": 4, "bench_peer": False}
+    found = converging.report(playbook="bench", variables=storm)
+    assert len(found["seconds"]["berth"]) == 4
+    assert {"users": 4, "ready": 4, "failed": 0}.items() <= found["figures"]["berth"].items()
     assert users(hub) == known
     assert host.check_output(STATE) == state

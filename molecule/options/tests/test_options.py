@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,48 @@ class TestNamedServers:
         assert inspected(host, "berth-bob")["HostConfig"]["Memory"] == 2 * GIB
         hub.api("DELETE", "/users/bob/servers/second", json={"remove": True})
         wait_until(lambda: host.run("docker inspect %s", second).failed)
+
+
+class TestManyAtOnce:
+    """More than the two that may start at once."""
+
+    NAMES = tuple(f"early{number}" for number in range(8))
+
+    @pytest.fixture(autouse=True)
+    def everybody(self, hub: HubClient) -> Iterator[None]:
+        """They are there for this only."""
+        hub.add_users(*({"name": name, "password": PASSWORD} for name in self.NAMES))
+        yield
+        hub.add_users(*({"name": name, "state": "absent", "delete_home": True} for name in self.NAMES))
+
+    def test_all_start_in_the_order_in_which_they_came_and_see_their_place(self, hub: HubClient, host: Host) -> None:
+        with ThreadPoolExecutor(len(self.NAMES) + 1) as pool:
+            answers = []
+            for name in self.NAMES:
+                answers.append(pool.submit(hub.api, "POST", f"/users/{name}/server"))
+                wait_until(partial(hub.server, name), every=0.01)
+            told = pool.submit(self.progress, hub, self.NAMES[-1]).result(120)
+            for answer in answers:
+                answer.result(120)
+        wait_until(lambda: all((hub.server(name) or {}).get("ready") for name in self.NAMES), 120)
+        places = [
+            int(found[1]) for event in told if (found := re.search(r"(\d+) (is|are) before yours", event["message"]))
+        ]
+        assert places == sorted(places, reverse=True)
+        assert any(event["message"].endswith("yours is next.") for event in told)
+        made = sorted(self.NAMES, key=lambda name: str(inspected(host, f"berth-{name}")["Created"]))
+        # Two start at once, and either may be the first.
+        assert all(abs(made.index(name) - place) <= 1 for place, name in enumerate(self.NAMES)), made
+
+    @staticmethod
+    def progress(hub: HubClient, name: str) -> list[dict[str, Any]]:
+        """What the page that waits is told."""
+        url = f"{hub.url}/hub/api/users/{name}/server/progress"
+        with requests.get(url, headers=hub.operator, verify=hub.ca, stream=True, timeout=60) as answer:
+            rows = answer.iter_lines(1)
+            told = [json.loads(row.removeprefix(b"data:")) for row in rows if row.startswith(b"data:")]
+        assert told[-1].get("ready"), told
+        return told
 
 
 class TestSharedFolders:

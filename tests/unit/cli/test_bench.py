@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from berth_cli import plots
 from berth_cli.bench import quantile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.unit.cli.conftest import Checkout
 
 FOUND = {
@@ -18,15 +21,31 @@ FOUND = {
     "seconds": {"docker run": [0.5, 0.25, 0.5], "berth": [1.0, 1.0, 4.0], "stock": [4.0, 3.0, 5.0]},
 }
 
-REPORT = f"""
+STORM = {
+    "what": "storm",
+    "machine": FOUND["machine"],
+    "seconds": {"berth": [1.0, 2.0], "berth (the hub's answers)": [0.25], "stock": []},
+    "figures": {
+        "berth": {"users": 2, "ready": 2, "failed": 0, "CPU seconds a user": 0.875},
+        "stock": {"users": 2, "ready": 0, "failed": 2, "CPU seconds a user": 3.0, "most failed with": "time-out"},
+    },
+}
+
+
+def playbook(found: dict[str, Any]) -> str:
+    return f"""
 - hosts: hub
   gather_facts: false
   tasks:
     - name: Report
       ansible.builtin.debug:
-        msg: {{{{ bench_said | combine({{'rounds': bench_rounds, 'peer': bench_peer}}) }}}}
+        msg: {{{{ bench_said | combine(bench_asked) }}}}
       vars:
-        bench_said: {json.dumps(FOUND)}
+        bench_asked:
+          rounds: "{{{{ bench_rounds | default(0) }}}}"
+          peer: "{{{{ bench_peer }}}}"
+          users: "{{{{ bench_users }}}}"
+        bench_said: {json.dumps(found)}
 """.replace("msg: {{", 'msg: "{{').replace(") }}\n", ') }}"\n')
 
 
@@ -39,7 +58,7 @@ def test_quantile(values: list[float], share: float, expected: float) -> None:
 
 
 def test_a_table_says_how_ours_compares(checkout: Checkout) -> None:
-    checkout.write("playbooks/bench.yml", REPORT)
+    checkout.write("playbooks/bench.yml", playbook(FOUND))
     result = checkout.run("bench", "spawn", "--rounds", "3")
     assert result.returncode == 0, result.stderr
     rows = {line.split("  ")[0]: line.split() for line in result.stdout.splitlines()}
@@ -49,16 +68,69 @@ def test_a_table_says_how_ours_compares(checkout: Checkout) -> None:
 
 
 def test_json_has_every_figure(checkout: Checkout) -> None:
-    checkout.write("playbooks/bench.yml", REPORT)
+    checkout.write("playbooks/bench.yml", playbook(FOUND))
     result = checkout.run("bench", "spawn", "--rounds", "7", "--no-peer", "--json")
-    assert json.loads(result.stdout) == {"one": FOUND | {"rounds": 7, "peer": False}}
+    assert json.loads(result.stdout) == {"one": FOUND | {"rounds": 7, "peer": False, "users": 50}}
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["speed"], "spawn"), (["spawn", "--rounds", "0"], "--rounds"), (["spawn", "--check"], "leave out --check")],
+    [
+        (["speed"], "spawn"),
+        (["spawn", "--rounds", "0"], "--rounds"),
+        (["spawn", "--check"], "leave out --check"),
+        (["storm", "--users", "0"], "--users"),
+        (["spawn", "--plot", "x.jpg"], "ends in .png"),
+        (["spawn", "--plot", "nowhere/x.png"], "folder that is there"),
+    ],
 )
 def test_what_cannot_be_measured(checkout: Checkout, arguments: list[str], said: str) -> None:
     result = checkout.run("bench", *arguments)
     assert result.returncode == 2
     assert said in result.stderr
+
+
+def test_a_storm_says_who_got_in_and_who_did_not(checkout: Checkout) -> None:
+    checkout.write("playbooks/bench.yml", playbook(STORM))
+    result = checkout.run("bench", "storm", "--users", "2")
+    assert result.returncode == 0, result.stderr
+    seconds, figures = result.stdout.split("\n\n")
+    rows = {line.split("  ")[0]: line.split() for line in seconds.splitlines()}
+    assert rows["berth"][1:] == ["2", "1.500", "1.950", "1.000", "2.000"]
+    assert rows["stock"][1:] == ["0"]
+    rows = {line.split("  ")[0]: line.split() for line in figures.splitlines()}
+    assert rows["berth"][1:] == ["2", "2", "0", "0.875"]
+    assert rows["stock"][1:] == ["2", "0", "2", "3", "time-out"]
+
+
+def test_how_often_is_the_benchs_to_say_where_nobody_does(checkout: Checkout) -> None:
+    checkout.write("playbooks/bench.yml", playbook(STORM))
+    said = json.loads(checkout.run("bench", "storm", "--users", "7", "--json").stdout)["one"]
+    assert (said["rounds"], said["users"]) == (0, 7)
+
+
+SCALE = {
+    "what": "scale",
+    "machine": FOUND["machine"],
+    "seconds": {"berth": [1.0], "berth (a start beside 0)": [1.0, 1.5], "berth (a start beside 100)": [1.0, 2.0]},
+}
+
+
+@pytest.mark.parametrize(
+    ("found", "series"), [(FOUND, "berth"), (STORM, "berth"), (SCALE, "berth (a start beside 100)")]
+)
+def test_a_plot_shows_every_figure(found: dict[str, Any], series: str, tmp_path: Path) -> None:
+    file = tmp_path / "found.png"
+    plots.draw({"one": found}, file)
+    image = file.read_bytes()
+    assert image.startswith(b"\x89PNG")
+    other = {**found, "seconds": {**found["seconds"], series: [9.0, 2.0]}}
+    plots.draw({"one": other}, file)
+    assert file.read_bytes() != image
+
+
+def test_a_plot_is_drawn_beside_the_table(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.write("playbooks/bench.yml", playbook(FOUND))
+    result = checkout.run("bench", "spawn", "--plot", str(tmp_path / "x.png"))
+    assert "stock" in result.stdout
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")

@@ -41,7 +41,7 @@ class Launcher:
         self.root = base / "checkout"
         (self.root / "requirements").mkdir(parents=True)
         shutil.copy(CHECKOUT / "berth", self.root)
-        for name in ("bootstrap", "controller", "dev"):
+        for name in ("bootstrap", "controller", "dev", "plot"):
             (self.root / "requirements" / f"{name}.txt").write_text(f"{name}==1\n", encoding="utf-8")
         for name, text in {"python": PYTHON, "uv": UV}.items():
             (base / name).write_text(text, encoding="utf-8")
@@ -162,3 +162,14 @@ def test_without_a_suitable_python_it_says_what_it_found(launcher: Launcher) -> 
     assert code == 2
     assert "Python 3.11 or newer is needed" in errors
     assert "/bin/false" in errors
+
+
+def test_plots_have_an_environment_of_their_own(launcher: Launcher) -> None:
+    assert launcher.run("bench", "spawn", "--plot", "x.png")[0] == 0
+    assert launcher.run("bench", "spawn", "--plot=x.png")[0] == 0
+    assert len(launcher.calls(f"-m venv --clear {launcher.root}/.venv-plot")) == 1
+    assert launcher.calls("uv pip sync")[0].split(" UV_DEFAULT_INDEX")[0].endswith("requirements/plot.txt")
+    launcher.run("bench", "spawn")
+    launcher.run("notebooks", "--plot")
+    assert len(launcher.calls("requirements/controller.txt")) == 1
+    assert len(launcher.calls(f"{launcher.root}/.venv-plot/bin/python -P -m berth_cli")) == 2

@@ -108,11 +108,17 @@ class Running:
     """Starts both, and ends both: `with Running(folder) as hub`, or by hand where a test restarts them."""
 
     def __init__(
-        self, base: Path, secrets: dict[str, str] | None = None, name: str = "127.0.0.1", **changes: Any
+        self,
+        base: Path,
+        secrets: dict[str, str] | None = None,
+        name: str = "127.0.0.1",
+        more: str = "",
+        **changes: Any,
     ) -> None:
-        """Args: secrets: more of them; name: the hub's own; changes: of the settings, as in `conftest.changed`."""
+        """Args: secrets, more: of them, of the configuration; name: the hub's own; changes: as `conftest.changed`."""
         self._base = base
         self._secrets = secrets or {}
+        self._more = more
         self._changes = changes
         self.traefik = Traefik(base / "proxy", name)
         self._process: subprocess.Popen[bytes] | None = None
@@ -156,7 +162,7 @@ class Running:
         server.write_text(SERVER)
         config = base / "jupyterhub_config.py"
         config.write_text(
-            CONFIGURATION.format(settings=str(settings), server=str(server), home=str(base / "{username}"))
+            CONFIGURATION.format(settings=str(settings), server=str(server), home=str(base / "{username}")) + self._more
         )
         self.traefik.start()
         log = base / "hub.log"

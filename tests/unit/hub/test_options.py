@@ -97,7 +97,7 @@ def mistakes(tmp_path: Path, **options: Any) -> list[str]:
         ),
         ({"named_servers": -1}, "options.named_servers: Input should be greater than or equal to 0"),
         ({"start": "home"}, "options.start: Input should be 'straight' or 'page'"),
-        ({"starts_at_once_max": 0}, "options.starts_at_once_max: Input should be greater"),
+        ({"starts_at_once_max": -1}, "options.starts_at_once_max: Input should be greater"),
         ({"logo": "exe"}, "options.logo: Input should be"),
     ],
 )
@@ -277,7 +277,9 @@ def test_the_hub_has_the_options(tmp_path: Path) -> None:
     hub = JupyterHub(config=configured(tmp_path, options=options))
     assert (hub.allow_named_servers, hub.named_server_limit_per_user) == (True, 3)
     assert hub.redirect_to_server is False
-    assert (hub.active_server_limit, hub.concurrent_spawn_limit) == (20, 5)
+    # Nobody is turned away for others who start.
+    assert (hub.active_server_limit, hub.concurrent_spawn_limit) == (20, 0)
+    assert hub.config.BerthSpawner.starts_at_once == 5
     assert hub.logo_file == "/etc/berth/logo.svg"
     shown = hub.template_vars["announcement"]
     assert "&lt;script&gt;" in shown

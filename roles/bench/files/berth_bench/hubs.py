@@ -50,21 +50,25 @@ class Hub:
     front: str
     token: str
 
-    def start(self, user: str) -> Start:
+    def start(self, user: str, patience: float = PATIENCE_SECONDS) -> Start:
         """Start a user's server and wait until it answers.
 
+        Args:
+            user: Whose.
+            patience: Longest to wait, in seconds.
+
         Raises:
-            BenchError: It did not start, or not in :data:`PATIENCE_SECONDS`.
+            BenchError: It did not start, or not in time.
         """
         began = time.monotonic()
         status, body = self.ask("POST", f"users/{user}/server")
         if status == 202:
-            self._wait_until_ready(user)
+            self._wait_until_ready(user, began + patience)
         elif status != 201:
             raise BenchError(f"{self.name}: {status} to the request to start a server: {body.decode()[:300]}")
         ready = time.monotonic() - began
-        while _request("GET", f"{self.front}user/{user}/api", {})[0] != 200:
-            if time.monotonic() - began > PATIENCE_SECONDS:
+        while request("GET", f"{self.front}user/{user}/api", {})[0] != 200:
+            if time.monotonic() - began > patience:
                 raise BenchError(f"{self.name}: the server of {user} is ready, and does not answer at {self.front}")
             time.sleep(_POLL_SECONDS)
         return Start(ready, time.monotonic() - began)
@@ -87,6 +91,11 @@ class Hub:
             raise BenchError(f"{self.name}: {status} to the request to sleep: {body.decode()[:300]}")
         self._wait_until_gone(user)
 
+    def page(self) -> None:
+        """Look at the page for log-in, through the front."""
+        if request("GET", f"{self.front}hub/login", {})[0] != 200:
+            raise BenchError(f"{self.name}: the page for log-in does not come")
+
     def add(self, user: str) -> None:
         """Make a user that there has not been."""
         status, body = self.ask("POST", f"users/{user}")
@@ -104,7 +113,7 @@ class Hub:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             with suppress(OSError):
-                if _request("GET", f"{self.api}hub/health", {})[0] == 200 == self.ask("GET", "users?limit=1")[0]:
+                if request("GET", f"{self.api}hub/health", {})[0] == 200 == self.ask("GET", "users?limit=1")[0]:
                     return
             if time.monotonic() > deadline:
                 raise BenchError(f"{self.name}: the hub does not answer at {self.api}")
@@ -112,7 +121,7 @@ class Hub:
 
     def ask(self, method: str, path: str) -> tuple[int, bytes]:
         """Ask the API; returns status and body."""
-        return _request(method, f"{self.api}hub/api/{path}", {"Authorization": f"token {self.token}"})
+        return request(method, f"{self.api}hub/api/{path}", {"Authorization": f"token {self.token}"})
 
     def _wait_until_gone(self, user: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -121,13 +130,15 @@ class Hub:
                 raise BenchError(f"{self.name}: the server of {user} did not stop")
             time.sleep(0.05)
 
-    def _wait_until_ready(self, user: str) -> None:
+    def _wait_until_ready(self, user: str, deadline: float) -> None:
         connection = _connection(self.api)
         try:
             path = urlsplit(self.api).path
             headers = {"Authorization": f"token {self.token}", "Accept": "text/event-stream"}
             connection.request("GET", f"{path}hub/api/users/{user}/server/progress", headers=headers)
-            for line in connection.getresponse():
+            for line in connection.getresponse():  # an empty one every eight seconds, if there is nothing to tell
+                if time.monotonic() > deadline:
+                    raise BenchError(f"{self.name}: the server of {user} is not ready in time")
                 if not line.startswith(b"data:"):
                     continue
                 told = json.loads(line.removeprefix(b"data:"))
@@ -142,21 +153,24 @@ class Hub:
         raise BenchError(f"{self.name}: the server of {user} did not start: {told.get('message')}")
 
 
-def _connection(url: str) -> http.client.HTTPConnection:
+def _connection(url: str, patience: float = PATIENCE_SECONDS) -> http.client.HTTPConnection:
     address = urlsplit(url)
     host = address.hostname or ""
     if address.scheme == "https":
         # It is the host's own front, reached by a loopback address, for which no certificate is made.
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return http.client.HTTPSConnection(host, address.port, timeout=PATIENCE_SECONDS, context=context)
-    return http.client.HTTPConnection(host, address.port, timeout=PATIENCE_SECONDS)
+        return http.client.HTTPSConnection(host, address.port, timeout=patience, context=context)
+    return http.client.HTTPConnection(host, address.port, timeout=patience)
 
 
-def _request(method: str, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
-    connection = _connection(url)
+def request(
+    method: str, url: str, headers: dict[str, str], body: str | None = None, patience: float = PATIENCE_SECONDS
+) -> tuple[int, bytes]:
+    """Ask whoever is at an address, with whatever certificate, and wait so many seconds; returns status and body."""
+    connection = _connection(url, patience)
     try:
-        connection.request(method, urlsplit(url)._replace(scheme="", netloc="").geturl(), headers=headers)
+        connection.request(method, urlsplit(url)._replace(scheme="", netloc="").geturl(), body=body, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
@@ -172,7 +186,7 @@ def berth() -> Hub:
         )
     token = Path("/etc/berth/secrets/operator_token").read_text(encoding="utf-8").strip()
     base = settings["base_url"]
-    return Hub("berth", f"{settings['hub_url']}{base}", f"{_front()}{base}", token)
+    return Hub("berth", f"{settings['hub_url']}{base}", f"{front()}{base}", token)
 
 
 def stock() -> Hub | None:
@@ -184,7 +198,7 @@ def stock() -> Hub | None:
     return Hub("stock", f"http://{found['PEER_GATEWAY']}:8701/", "http://127.0.0.1:8700/", found["PEER_TOKEN"])
 
 
-def _front() -> str:
+def front() -> str:
     """Address of Traefik's public entry point, as it listens on this host."""
     text = Path("/etc/berth/proxy/traefik.yml").read_text(encoding="utf-8")
     found = re.search(r'^  public:\n    address: "?[^"\n]*:(\d+)"?\n((?:    .*\n)*)', text, re.MULTILINE)

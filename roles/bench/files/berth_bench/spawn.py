@@ -4,10 +4,13 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from berth_bench.hubs import BenchError, Hub, berth, run, stock
+
+_REMOVED_AT_ONCE = 8
 
 _HOMES = Path("/srv/berth/homes")
 _DROP_IN = Path("/run/systemd/system/berth-hub.service.d/berth-bench.conf")
@@ -20,20 +23,32 @@ Series = dict[str, list[float]]
 @contextmanager
 def guest(hub: Hub, name: str) -> Iterator[str]:
     """A user who has never been there, and is forgotten with server, container and home."""
-    home = _HOMES / name
-    if hub.name == "berth" and home.exists():
-        raise BenchError(
-            f"{home} is there: the bench takes that name for its own, and removes no home that is not its own"
-        )
-    hub.add(name)
-    try:
+    with guests(hub, [name]):
         yield name
+
+
+@contextmanager
+def guests(hub: Hub, names: list[str]) -> Iterator[list[str]]:
+    """Users who have never been there, and are forgotten with servers, containers and homes."""
+    for home in (_HOMES / name for name in names):
+        if hub.name == "berth" and home.exists():
+            raise BenchError(
+                f"{home} is there: the bench takes that name for its own, and removes no home that is not its own"
+            )
+    made: list[str] = []
+    try:
+        for name in names:
+            hub.add(name)
+            made.append(name)
+        yield names
     finally:
-        hub.remove(name)
+        with ThreadPoolExecutor(_REMOVED_AT_ONCE) as pool:
+            list(pool.map(hub.remove, made))
         if hub.name == "berth":
-            shutil.rmtree(home, ignore_errors=True)
-        else:  # DockerSpawner keeps the container of a server that was stopped.
-            run("docker", "rm", "--force", f"jupyter-{name}")
+            for name in made:
+                shutil.rmtree(_HOMES / name, ignore_errors=True)
+        elif made:  # DockerSpawner keeps the container of a server that was stopped.
+            run("docker", "rm", "--force", *(f"jupyter-{name}" for name in made))
 
 
 def measure(rounds: int) -> Series:

@@ -7,6 +7,7 @@ from jupyterhub.roles import assign_default_roles
 from jupyterhub.utils import maybe_future
 from tornado import web
 
+from berth_hub.line import stop_waiting
 from berth_hub.passwords import end_sessions
 
 SETTLE_SECONDS = 90
@@ -51,6 +52,7 @@ async def stop_servers(handler: Any, user: Any) -> None:
     Raises:
         HTTPError: 409, if one does not start or stop within `SETTLE_SECONDS`; the user is still there.
     """
+    await stop_waiting(user)
     for name, spawner in list(user.spawners.items()):
         await _settle(user, spawner)
         if spawner.ready:

@@ -118,7 +118,9 @@ def configure_options(c: Any, settings: Settings) -> None:
     c.JupyterHub.named_server_limit_per_user = options.named_servers
     c.JupyterHub.redirect_to_server = options.start == "straight"
     c.JupyterHub.active_server_limit = options.active_servers_max
-    c.JupyterHub.concurrent_spawn_limit = options.starts_at_once_max
+    # Nobody is turned away: they wait in line.
+    c.JupyterHub.concurrent_spawn_limit = 0
+    c.BerthSpawner.starts_at_once = options.starts_at_once_max
     if options.logo:
         c.JupyterHub.logo_file = f"{LOGO}.{options.logo}"
     if options.announcement:

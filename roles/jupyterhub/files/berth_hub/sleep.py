@@ -91,6 +91,13 @@ class SleepingSpawner(PartedSpawner):
                 return
         await super().stop(now)
 
+    async def wakes(self) -> bool:
+        """Whether starting now wakes a berth that sleeps, rather than making a new one."""
+        if self._asleep is None:
+            return False
+        found = await self.get_object()
+        return self._paused and self._goes_on(self._asleep, _environment(found))
+
     async def wake(self) -> tuple[str, int] | None:
         """Address and port of the berth that slept, once its server answers; None if a new one has to be started."""
         was, self._asleep = self._asleep, None
@@ -100,8 +107,8 @@ class SleepingSpawner(PartedSpawner):
             return None
         self.object_id = found["Id"]
         await self.docker("unpause", self.object_id)
-        environment = dict(line.split("=", 1) for line in found["Config"]["Env"] if "=" in line)
-        if was and was["profile"] == self.last_profile and self._is_of_this_hub(environment):
+        environment = _environment(found)
+        if was and self._goes_on(was, environment):
             of_a_new_one = self.api_token
             self.api_token = environment["JUPYTERHUB_API_TOKEN"]
             self._started_for = self._name()
@@ -151,9 +158,12 @@ class SleepingSpawner(PartedSpawner):
     async def _wait_until_ready(self, address: str, port: int) -> None:
         raise NotImplementedError
 
-    def _is_of_this_hub(self, environment: dict[str, str]) -> bool:
+    def _goes_on(self, was: dict[str, Any], environment: dict[str, str]) -> bool:
+        """Whether the berth is the one that its user asks for now, and of this hub."""
         told = self.get_env()
-        return all(str(told.get(name, "")) == environment.get(name, "") for name in SAME_AS_BEFORE)
+        return was["profile"] == self.last_profile and all(
+            str(told.get(name, "")) == environment.get(name, "") for name in SAME_AS_BEFORE
+        )
 
     def _forget_token(self, was: dict[str, Any] | None) -> None:
         """The token of a berth that slept and is no more lets nobody in any longer."""
@@ -163,6 +173,10 @@ class SleepingSpawner(PartedSpawner):
         if token is not None:
             self.db.delete(token)
             self.db.commit()
+
+
+def _environment(container: dict[str, Any]) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in container["Config"]["Env"] if "=" in line)
 
 
 class SleepersHandler(APIHandler):

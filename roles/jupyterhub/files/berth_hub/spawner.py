@@ -11,6 +11,7 @@ from traitlets import Dict, Integer, Unicode, default
 
 from berth_hub.allotment import SHARED_IN_BERTH, Allotment, device_requests
 from berth_hub.homes import ensure_home
+from berth_hub.line import OrderlySpawner
 from berth_hub.monitoring.failures import recorded
 from berth_hub.sleep import SleepingSpawner
 
@@ -27,7 +28,7 @@ ENGINE_THREADS = 8
 """Engine calls under way at once; DockerSpawner's own single thread makes everybody wait for everybody."""
 
 
-class BerthSpawner(SleepingSpawner):
+class BerthSpawner(OrderlySpawner, SleepingSpawner):
     """One user's berth: a container with that user's home and the shared notebooks."""
 
     homes_socket = Unicode(config=True, help="Socket of the root helper that makes homes.")
@@ -73,6 +74,10 @@ class BerthSpawner(SleepingSpawner):
     def _object_name_default(self) -> str:
         """Unique, and what `docker ps` shows."""
         return str(container_name(self.user.name, self.name))
+
+    async def has_to_wait(self) -> bool:
+        """Whether the start is one that costs anything: a berth that sleeps is awake at once."""
+        return not await self.wakes()
 
     @recorded
     async def start(self) -> tuple[str, int]:

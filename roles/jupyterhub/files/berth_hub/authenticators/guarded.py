@@ -15,6 +15,7 @@ from traitlets import Integer, Unicode
 
 from berth_hub import admission
 from berth_hub.auth import EndSessionHandler
+from berth_hub.line import stop_waiting
 from berth_hub.monitoring.page import StatusPage
 from berth_hub.settings.authentication import Authentication
 from berth_hub.sleep import HANDLERS as SLEEP_HANDLERS
@@ -126,6 +127,11 @@ class Guarded(Authenticator):
             return False
         return bool(super().validate_username(username))
 
+    async def delete_user(self, user: Any) -> None:
+        """Remove the account, for a user of whom nothing waits to start: JupyterHub would start it all the same."""
+        await stop_waiting(user)
+        await maybe_future(super().delete_user(user))
+
 
 class Foreign(Guarded):
     """Accounts that are not the hub's own: it keeps no passwords, and locks names itself."""
@@ -149,9 +155,9 @@ class Foreign(Guarded):
     def get_user(self, name: str) -> None:
         """Nobody has an account of the hub's own."""
 
-    def delete_user(self, user: Any) -> None:
+    async def delete_user(self, user: Any) -> None:
         """Remove the account that the user may have from a time of passwords of the hub's own, too."""
-        super().delete_user(user)
+        await super().delete_user(user)
         database = self._deprecated_db_session
         if inspect(database.get_bind()).has_table(UserInfo.__tablename__):
             database.query(UserInfo).filter(UserInfo.username == user.name).delete()

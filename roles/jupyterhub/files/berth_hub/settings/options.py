@@ -103,7 +103,7 @@ class Options(Strict):
     announcement: str = ""
     logo: Literal["", "png", "jpg", "jpeg", "svg"] = ""
     active_servers_max: int = Field(default=0, ge=0)
-    starts_at_once_max: int = Field(default=100, ge=1)
+    starts_at_once_max: int = Field(default=0, ge=0)
     gpus: Gpus = 0
     profiles: list[Profile] = Field(default_factory=list)
     groups: dict[str, Limits] = Field(default_factory=dict)

@@ -1,0 +1,84 @@
+"""Plots of what ``berth bench`` found; the one module that needs matplotlib."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+OURS, OTHERS = "#d9480f", "#5c7cfa"
+
+SIZE = (8, 3)
+"""Of each host's part, in inches."""
+
+
+def draw(reports: Mapping[str, Mapping[str, Any]], file: Path) -> None:
+    """Draw what was found, one part for each host.
+
+    Args:
+        reports: What the bench reported, by host.
+        file: Where the PNG goes.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    figure = Figure(figsize=(SIZE[0], SIZE[1] * len(reports)), layout="constrained")
+    parts = figure.subplots(len(reports), squeeze=False)[:, 0]
+    for part, (host, report) in zip(parts, reports.items(), strict=True):
+        machine = report["machine"]
+        part.set_title(f"berth bench {report['what']}: {host}, {machine['processors']} processors", loc="left")
+        {"storm": _storm, "scale": _scale}.get(report["what"], _every_figure)(part, report["seconds"])
+        part.grid(visible=True, axis="x", alpha=0.3)
+        part.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, format="png")
+
+
+def _every_figure(part: Axes, series: Mapping[str, Sequence[float]]) -> None:
+    """Every single figure as a dot, the median as a line through them."""
+    for place, (name, values) in enumerate(reversed(list(series.items()))):
+        color = _color(name)
+        part.plot(values, [place] * len(values), "o", color=color, alpha=0.35)
+        if values:
+            part.plot([statistics.median(values)] * 2, [place - 0.3, place + 0.3], color=color, linewidth=2)
+    part.set_yticks(range(len(series)), list(reversed(list(series))))
+    part.set_ylim(-0.6, len(series) - 0.4)
+    part.set_xlim(left=0)
+    part.set_xlabel("seconds")
+
+
+def _storm(part: Axes, series: Mapping[str, Sequence[float]]) -> None:
+    """How many are in, over the time since all of them asked."""
+    for name, values in series.items():
+        if "(" not in name:
+            ordered = sorted(values)
+            part.step([0, *ordered], range(len(ordered) + 1), where="post", color=_color(name), label=name)
+    part.set_xlim(left=0)
+    part.set_ylim(bottom=0)
+    part.set_xlabel("seconds since all of them asked")
+    part.set_ylabel("users who are in")
+    part.legend(frameon=False)
+
+
+def _scale(part: Axes, series: Mapping[str, Sequence[float]]) -> None:
+    """What a start takes, over how many others run."""
+    found = [
+        (int(beside[1]), values) for name, values in series.items() if (beside := re.search(r"beside (\d+)", name))
+    ]
+    for running, values in found:
+        part.plot([running] * len(values), values, "o", color=OURS, alpha=0.35)
+    part.plot([running for running, _ in found], [statistics.median(values) for _, values in found], color=OURS)
+    part.set_ylim(bottom=0)
+    part.set_xlabel("berths that run already")
+    part.set_ylabel("seconds of a start")
+
+
+def _color(name: str) -> str:
+    return OURS if name.startswith("berth") else OTHERS

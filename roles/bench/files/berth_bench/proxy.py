@@ -1,0 +1,215 @@
+"""Fronts beside each other: Berth's, and configurable-http-proxy as a stock hub has it, both with TLS."""
+
+import json
+import re
+import secrets
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from berth_bench.hubs import BenchError, front, request, run
+from berth_bench.spawn import Series
+
+CONNECTIONS = 32
+"""At once, each kept open."""
+
+TALKERS = 20
+"""Websockets at once."""
+
+SECONDS = 4
+"""Of load, each time."""
+
+PATIENCE_SECONDS = 20
+"""For a program to listen, and for a route to be there."""
+
+ROUTES_A_ROUND = 5
+
+_BACKEND = 8710
+_CHP, _CHP_API = 8712, 8713
+_HUBS_PYTHON = "/opt/berth/hub/bin/python"
+_NODE_PROGRAM = Path("/var/lib/berth-bench/peer/node_modules/.bin/configurable-http-proxy")
+_ROUTES = Path("/var/lib/berth/routes/berth-bench.yaml")
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+
+
+class Traefik:
+    """Berth's front, as it is."""
+
+    name = "berth"
+
+    def __init__(self) -> None:
+        self.url = front()
+        if not self.url.startswith("https:"):
+            raise BenchError("proxy_tls is off on this host, and fronts are compared with TLS")
+        self._routes: dict[str, str] = {}
+
+    def route(self, path: str, target: str) -> None:
+        """Have paths that start so lead there: by a file, as the hub does."""
+        self._routes[path] = target
+        routers = {
+            f"bench{number}": {"rule": f"PathPrefix(`{one}`)", "entryPoints": ["public"], "service": f"bench{number}"}
+            for number, one in enumerate(self._routes)
+        }
+        services = {
+            f"bench{number}": {"loadBalancer": {"servers": [{"url": one}]}}
+            for number, one in enumerate(self._routes.values())
+        }
+        new = _ROUTES.with_name(".berth-bench")
+        new.write_text(json.dumps({"http": {"routers": routers, "services": services}}), encoding="utf-8")
+        new.chmod(0o644)
+        new.replace(_ROUTES)
+
+
+class Chp:
+    """A proxy of the bench's own, on loopback addresses."""
+
+    name = "configurable-http-proxy"
+    url = f"https://127.0.0.1:{_CHP}"
+
+    def __init__(self, token: str) -> None:
+        self._headers = {"Authorization": f"token {token}"}
+
+    def route(self, path: str, target: str) -> None:
+        """Have paths that start so lead there: by its API, as a hub does."""
+        url = f"http://127.0.0.1:{_CHP_API}/api/routes{path.rstrip('/')}"
+        status, body = request("POST", url, self._headers, json.dumps({"target": target}))
+        if status != 201:
+            raise BenchError(f"configurable-http-proxy takes no route: {status} {body.decode()[:300]}")
+
+
+Front = Traefik | Chp
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one load was answered.
+
+    Attributes:
+        per_second: Requests.
+        p50: Of their seconds.
+        p99: Of their seconds.
+    """
+
+    per_second: float
+    p50: float
+    p99: float
+
+
+def measure(rounds: int) -> tuple[Series, dict[str, dict[str, float | str]]]:
+    """By turns; what stands behind is measured too, without a front, since no front can be faster.
+
+    Returns:
+        Seconds until a new route was there; and by front what it answered.
+    """
+    loads: dict[str, list[Load]] = {}
+    talks: dict[str, list[dict[str, float]]] = {}
+    routes: Series = {}
+    with _fronts() as fronts:
+        plain = {"no front, no TLS": f"http://127.0.0.1:{_BACKEND}/"}
+        ways = plain | {one.name: f"{one.url}/berth-bench/http/" for one in fronts}
+        for one in fronts:
+            one.route("/berth-bench/http/", f"http://127.0.0.1:{_BACKEND}")
+            one.route("/berth-bench/echo/", f"http://127.0.0.1:{_BACKEND + 1}")
+            _wait_for(f"{one.url}/berth-bench/http/")
+            _load(f"{one.url}/berth-bench/http/", 1)
+        for number in range(rounds):
+            for name, url in ways.items():
+                loads.setdefault(name, []).append(_load(url, SECONDS))
+            for one in fronts:
+                echo = f"{one.url.replace('https', 'wss', 1)}/berth-bench/echo/"
+                said = run(_HUBS_PYTHON, "-m", "berth_bench.echo", "talk", echo, str(TALKERS), str(SECONDS))
+                talks.setdefault(one.name, []).append(json.loads(said))
+                took = [_route(one, f"/berth-bench/{number}-{again}/") for again in range(ROUTES_A_ROUND)]
+                routes.setdefault(f"{one.name} (a new route)", []).extend(took)
+    return routes, {name: _figures(found, talks.get(name, [])) for name, found in loads.items()}
+
+
+def _figures(loads: list[Load], talks: list[dict[str, float]]) -> dict[str, float | str]:
+    figures: dict[str, float | str] = {
+        "requests/s": round(statistics.median(load.per_second for load in loads)),
+        "p50 ms": round(1000 * statistics.median(load.p50 for load in loads), 2),
+        "p99 ms": round(1000 * statistics.median(load.p99 for load in loads), 2),
+    }
+    if talks:
+        figures["messages/s"] = round(statistics.median(talk["per_second"] for talk in talks))
+        figures["message p99 ms"] = round(1000 * statistics.median(talk["p99"] for talk in talks), 2)
+    return figures
+
+
+@contextmanager
+def _fronts() -> Iterator[list[Front]]:
+    token = secrets.token_hex(20)
+    with ExitStack() as ending:
+        folder = Path(ending.enter_context(tempfile.TemporaryDirectory()))
+        key, certificate = folder / "key", folder / "certificate"
+        make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=bench -days 2"
+        run(*make.split(), "-keyout", str(key), "-out", str(certificate))
+        ending.callback(_ROUTES.unlink, missing_ok=True)
+        ending.enter_context(_running([_HUBS_PYTHON, "-m", "berth_bench.echo", "serve", str(_BACKEND)], {}))
+        addresses = [f"--ip=127.0.0.1 --port={_CHP} --api-ip=127.0.0.1 --api-port={_CHP_API}"]
+        options = [*addresses[0].split(), f"--ssl-key={key}", f"--ssl-cert={certificate}", "--log-level=warn"]
+        ending.enter_context(_running([str(_NODE_PROGRAM), *options], {"CONFIGPROXY_AUTH_TOKEN": token}))
+        _wait_for(f"http://127.0.0.1:{_BACKEND}/")
+        _wait_for(f"{Chp.url}/", 404)
+        yield [Traefik(), Chp(token)]
+
+
+@contextmanager
+def _running(command: list[str], environment: dict[str, str]) -> Iterator[None]:
+    path = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=path | environment) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def _wait_for(url: str, wanted: int = 200) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        with suppress(OSError):
+            if request("GET", url, {})[0] == wanted:
+                return
+        if time.monotonic() > deadline:
+            raise BenchError(f"{url} does not answer with {wanted}")
+        time.sleep(0.005)
+
+
+def _route(one: Front, path: str) -> float:
+    began = time.monotonic()
+    one.route(path, f"http://127.0.0.1:{_BACKEND}")
+    _wait_for(f"{one.url}{path}")
+    return time.monotonic() - began
+
+
+def _load(url: str, seconds: int) -> Load:
+    """Load a front with wrk, by connections that are kept open.
+
+    Raises:
+        BenchError: It did not answer everything.
+    """
+    said = run("wrk", "--latency", "-t2", f"-c{CONNECTIONS}", f"-d{seconds}s", url)
+    return read_load(said)
+
+
+def read_load(said: str) -> Load:
+    """What wrk says, in numbers.
+
+    Raises:
+        BenchError: There were errors.
+    """
+    if wrong := re.search(r"Socket errors:.*|Non-2xx.*", said):
+        raise BenchError(f"wrk: {wrong[0]}")
+    rate = re.search(r"Requests/sec: +([\d.]+)", said)
+    shares = {
+        share: float(value) * _UNITS[unit]
+        for share, value, unit in re.findall(r"(50|99)% +([\d.]+)(us|ms|s|m)\b", said)
+    }
+    if not rate or set(shares) != {"50", "99"}:
+        raise BenchError(f"wrk says something else than expected: {said[:500]}")
+    return Load(float(rate[1]), shares["50"], shares["99"])
