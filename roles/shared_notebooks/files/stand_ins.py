@@ -183,6 +183,10 @@ def load_language_servers(server: Any) -> None:
     By itself it looks at the start, in a thread that keeps the server from answering for 0.1 s.
     """
     extension: Any = later.load("jupyter_lsp.serverextension")
+    if not hasattr(extension, "initialize"):
+        # Another version, which may look when it likes.
+        extension.load_jupyter_server_extension(server)
+        return
     look = extension.initialize
     told = asyncio.Event()
     found: list[asyncio.Future[None]] = []
