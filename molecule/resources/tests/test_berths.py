@@ -76,10 +76,10 @@ def test_versions_are_above_the_advisories(
     assert tuple(map(int, found.split("."))) >= tuple(map(int, floor.split(".")))
 
 
-def test_the_server_is_without_the_hubs_database_code(people: tuple[str, str], in_berth: InBerth) -> None:
-    """Its compiled parts would be in the server's memory."""
+def test_the_server_is_without_what_it_does_not_use(people: tuple[str, str], in_berth: InBerth) -> None:
+    """The hub's database code and HTTP client: their compiled parts would be in the server's memory."""
     assert in_berth("alice", "grep -l _zmq /proc/[0-9]*/maps").succeeded
-    assert in_berth("alice", "grep -h sqlalchemy /proc/[0-9]*/maps").stdout == ""
+    assert in_berth("alice", "grep -hE 'sqlalchemy|aiohttp|multidict' /proc/[0-9]*/maps").stdout == ""
 
 
 def test_packages_are_there_and_compiled(people: tuple[str, str], in_berth: InBerth) -> None:

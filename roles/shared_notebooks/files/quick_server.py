@@ -1,18 +1,23 @@
-"""Becomes JupyterHub's single-user server, without what it imports and never uses.
+"""Becomes JupyterHub's single-user server, without what it imports and never uses, or not yet.
 
 ``quick_server.py SCRIPT ARGUMENT...`` does what the console script ``jupyterhub-singleuser`` does. That one imports
-the hub's database code (SQLAlchemy, Alembic, the hub's pages), for classes that are only named. Here the hub's tables
-and roles are loaded when somebody first looks into them, and two classes have stand-ins while the server is imported.
+the hub's database code (SQLAlchemy, Alembic, the hub's pages), for classes that are only named, and libraries that
+most servers never use. Here those are loaded when something first uses them (`later.py`), and two classes have
+stand-ins while the server is imported.
 
 Whatever does not go as expected, be it another version or another way to start, is left to the console script.
 """
 
-import importlib.util
+import importlib
+import importlib.metadata
 import os
 import sys
 import types
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
+
+import later
 
 OFF = "BERTH_PLAIN_SERVER"
 """Environment variable that, if it is not empty, leaves the server as it is."""
@@ -20,7 +25,91 @@ OFF = "BERTH_PLAIN_SERVER"
 _OTHER_WAYS = ("JUPYTERHUB_SINGLEUSER_APP", "JUPYTERHUB_SINGLEUSER_EXTENSION")
 """What JupyterHub reads to start something else than a server extension."""
 
-_LATER = ("jupyterhub.orm", "jupyterhub.roles")
+
+class _Client:
+    """JupyterLab's extension manager makes an `httpx.AsyncClient` at its start, and uses it when somebody opens it."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+
+    @cached_property
+    def _real(self) -> Any:
+        return later.load("httpx").AsyncClient(**self._options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class _Answer:
+    """As much of aiohttp's answer as the server uses."""
+
+    def __init__(self, status: int, headers: Any, body: bytes) -> None:
+        self.status, self.headers, self._body = status, headers, body
+
+    async def text(self) -> str:
+        return self._body.decode()
+
+
+async def fetch(
+    url: str,
+    *,
+    method: str = "GET",
+    raise_for_status: bool = True,
+    headers: dict[str, str] | None = None,
+    data: str | bytes | None = None,
+    **options: Any,
+) -> Any:
+    """Ask the hub as JupyterHub's own function of this name does, with tornado's client, which is loaded anyhow.
+
+    With TLS between hub and servers, and whatever else it is told, it is JupyterHub's own.
+    """
+    if options or not url.startswith("http://"):
+        own = later.load("jupyterhub.httpclient").fetch
+        return await own(url, method=method, raise_for_status=raise_for_status, headers=headers, data=data, **options)
+    from tornado.simple_httpclient import SimpleAsyncHTTPClient  # noqa: PLC0415 (what is imported when is the point)
+
+    answer = await SimpleAsyncHTTPClient().fetch(
+        url,
+        method=method,
+        headers=headers,
+        body=data,
+        raise_error=raise_for_status,
+        allow_nonstandard_methods=True,
+        # What aiohttp takes, in seconds.
+        connect_timeout=30,
+        request_timeout=300,
+    )
+    return _Answer(answer.code, answer.headers, answer.body)
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+_LATER: dict[str, dict[str, Any]] = {
+    # JupyterHub's client, for what is asked and told the hub; here it is tornado's.
+    "aiohttp": {},
+    "jupyterhub.httpclient": {"fetch": fetch},
+    # The hub's own tables and roles.
+    "jupyterhub.orm": {},
+    "jupyterhub.roles": {},
+    # Of IPython, the server asks for one path; kernels are processes of their own.
+    "IPython": {},
+    # Lists of extensions that a site forbids or allows, from a web address.
+    "requests": {},
+    # JupyterLab's extension manager, when somebody opens it.
+    "httpx": {"__version__": _version("httpx"), "AsyncClient": _Client},
+    # Times in messages of kernels.
+    "dateutil.parser": {"isoparse": later.call("dateutil.parser", "isoparse")},
+    "dateutil.tz": {"tzlocal": later.call("dateutil.tz", "tzlocal")},
+    # Formats that no schema of the server's has: durations and addresses.
+    "arrow": {},
+    "rfc3986_validator": {"validate_rfc3986": later.call("rfc3986_validator", "validate_rfc3986")},
+}
+"""Modules that are loaded when they are used, and what is handed out of them before."""
 
 _STAND_INS: dict[str, dict[str, Any]] = {
     # The log leaves health checks out by this class, which the hub alone has.
@@ -39,11 +128,10 @@ def load() -> Callable[[], Any]:
         Exception: whatever, if this is not the JupyterHub that it was written for; then nothing of it stays imported.
     """
     before = set(sys.modules)
+    take_back = later.install(_LATER)
     try:
         import jupyterhub  # noqa: PLC0415 (what is imported when is the point)
 
-        for name in _LATER:
-            _import_later(name)
         for name, names in _STAND_INS.items():
             sys.modules[name] = _module(name, **names)
         # Its own __init__ imports another way to start, which needs all of it.
@@ -56,6 +144,7 @@ def load() -> Callable[[], Any]:
 
         package.main = extension.main  # type: ignore[attr-defined]
     except BaseException:
+        take_back()
         for name in set(sys.modules) - before:
             del sys.modules[name]
         raise
@@ -63,20 +152,6 @@ def load() -> Callable[[], Any]:
         del sys.modules[name]
     main: Callable[[], Any] = extension.main
     return main
-
-
-def _import_later(name: str) -> None:
-    """Have a module loaded when one of its names is first asked for."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"there is no {name}")
-    loader = importlib.util.LazyLoader(spec.loader)
-    spec.loader = loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    loader.exec_module(module)
-    parent, _, child = name.rpartition(".")
-    setattr(sys.modules[parent], child, module)
 
 
 def _module(name: str, **names: Any) -> types.ModuleType:
