@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from berth_cli import __version__
+from berth_cli.backup import backup
 from berth_cli.bench import bench
 from berth_cli.errors import BerthError, ExitCode
 from berth_cli.host import down, up
@@ -18,6 +19,7 @@ from berth_cli.logs import logs
 from berth_cli.notebooks import notebooks
 from berth_cli.project import Project
 from berth_cli.real_hosts import check, remove
+from berth_cli.restore import restore
 from berth_cli.status import status
 from berth_cli.testing import test
 from berth_cli.users import users
@@ -45,7 +47,7 @@ def cli(context: click.Context) -> None:
       0    all is well
       1    a test failed (berth test)
       2    wrong use: something is missing or misspelt
-      3    hub, proxy or container engine is not active (berth status)
+      3    hub, proxy or container engine is not active, or a backup failed or is overdue (berth status)
       130  interrupted
     Any other code, and 1 and 2 after a run has begun, are those of ansible-playbook.
     """
@@ -65,7 +67,7 @@ def version() -> None:
     click.echo(f"python {platform.python_version()}")
 
 
-for command in (up, check, down, remove, status, users, notebooks, logs, bench, test):
+for command in (up, check, down, remove, status, users, notebooks, backup, restore, logs, bench, test):
     cli.add_command(command)
 
 

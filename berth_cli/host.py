@@ -97,12 +97,13 @@ def down(project: Project, options: RunOptions, *, yes: bool, keep_data: bool) -
     click.echo(f"{outcome.changed} changed ({clock(outcome.elapsed)}).")
 
 
-def confirmed(question: str, *, yes: bool) -> bool:
-    """Ask before something is removed.
+def confirmed(question: str, *, yes: bool, done: str = "removed") -> bool:
+    """Ask before something is removed, or else changed for everybody.
 
     Args:
         question: What to ask.
         yes: Whether it was agreed to beforehand (``--yes``).
+        done: What has not happened to anything, if the answer is no.
 
     Raises:
         BerthError: There is nobody to ask.
@@ -110,8 +111,8 @@ def confirmed(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise BerthError("nothing was removed, since there is no terminal to ask on: add --yes if you mean it")
+        raise BerthError(f"nothing was {done}, since there is no terminal to ask on: add --yes if you mean it")
     if click.confirm(question):
         return True
-    click.echo("Nothing was removed.")
+    click.echo(f"Nothing was {done}.")
     return False

@@ -66,6 +66,9 @@ class Progress:
         self.changed += 1
         self._show_change(host, task)
 
+    def note_waiting(self, text: str) -> None:
+        """Note how far something has got that a task waits for."""
+
     def note_failure(self, failure: Failure) -> None:
         """Note that a task failed on a host."""
 
@@ -91,6 +94,13 @@ class PlainProgress(Progress):
     def __init__(self, console: Console, expected: int | None = None) -> None:
         super().__init__(expected)
         self._console = console
+        self._waited = ""
+
+    def note_waiting(self, text: str) -> None:
+        """Note how far something has got that a task waits for."""
+        if text and text != self._waited:
+            self._waited = text
+            self._line(f"  {text}")
 
     def note_failure(self, failure: Failure) -> None:
         """Note that a task failed on a host."""
@@ -127,6 +137,11 @@ class LiveProgress(PlainProgress):
         """Begin to show the run."""
         super().start()
         self._live.start()
+
+    def note_waiting(self, text: str) -> None:
+        """Note how far something has got that a task waits for."""
+        if text:
+            self.task = text
 
     def stop(self) -> None:
         """Leave the screen as the run's last state has it."""

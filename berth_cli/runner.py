@@ -242,6 +242,8 @@ class _Recorder:
                 self.reports.append(Report(data["host"], data["res"].get("msg")))
         elif kind == "playbook_on_task_start":
             self._progress.begin_task(data.get("role", ""), data.get("task", ""))
+        elif kind == "runner_retry":
+            self._progress.note_waiting(_waiting(data.get("res") or {}))
         elif kind == "runner_on_ok" and data["res"].get("changed"):
             self._progress.note_change(data["host"], data["task"])
         elif kind == "runner_on_unreachable" or (kind == "runner_on_failed" and not data.get("ignore_errors")):
@@ -251,6 +253,14 @@ class _Recorder:
         failure = Failure(data["host"], data.get("role", ""), data["task"], message(data.get("res") or {}), unreachable)
         self._failures.append(failure)
         self._progress.note_failure(failure)
+
+
+def _waiting(result: Mapping[str, Any]) -> str:
+    """How far has got what a task waits for, if the program that it asks again and again says so (``progress``)."""
+    try:
+        return str(json.loads(result.get("stdout", ""))["progress"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 class _LiteralText(str):

@@ -20,7 +20,7 @@ UNIT_TEST_SECONDS = 120
 BROWSER_TEST_SECONDS = 600
 """A browser test may have to wait for a container's first start."""
 
-_SCENARIO_ORDER = ("debian12", "options", "https", "default", "authentication", "security", "ssh")
+_SCENARIO_ORDER = ("debian12", "options", "https", "default", "lifecycle", "authentication", "security", "ssh")
 """An order in which two at a time end together; a scenario that is not listed begins first."""
 
 _OWN_HIDDEN = (".ci", ".config")
@@ -110,7 +110,8 @@ def _lint(project: Project) -> Stage:
 def _unit(project: Project) -> Stage:
     # A file's tests share what takes long to start, like a hub.
     on_all_cores = ["--numprocesses=auto", "--dist=loadfile"]
-    return Stage("unit", _pytest(project, "unit", UNIT_TEST_SECONDS, *on_all_cores), needs={"git": "git"})
+    needs = {"git": "git", "restic": "restic"}
+    return Stage("unit", _pytest(project, "unit", UNIT_TEST_SECONDS, *on_all_cores), needs=needs)
 
 
 def _syntax(project: Project) -> Stage:

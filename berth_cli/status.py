@@ -32,8 +32,8 @@ SLOW_SECONDS = 3
 def status(context: click.Context, options: RunOptions, *, as_json: bool) -> None:
     """Show whether all is well, and who is there.
 
-    The exit code is 0 if hub, proxy and container engine are active on all hosts, else 3; alerts do not
-    change it.
+    The exit code is 0 if hub, proxy and container engine are active on all hosts and no backup has failed or is
+    overdue, else 3; alerts do not change it.
 
     \b
     Examples:
@@ -48,8 +48,27 @@ def status(context: click.Context, options: RunOptions, *, as_json: bool) -> Non
         console = Console(highlight=False)
         for host, report in reports.items():
             _show(console, host, report)
-    if not all(report["state"].get(part) == "active" for report in reports.values() for part in PARTS):
+    active = all(report["state"].get(part) == "active" for report in reports.values() for part in PARTS)
+    if not active or any(backup_wrong(report.get("backup")) for report in reports.values()):
         context.exit(ExitCode.UNHEALTHY)
+
+
+def backup_wrong(found: Mapping[str, Any] | None) -> list[str]:
+    """What is wrong with a host's backups, and what to do; nothing where none are wanted.
+
+    Args:
+        found: What the host tells of them.
+    """
+    if not found:
+        return []
+    wrong = []
+    if found["result"] not in (None, "ok"):
+        wrong.append(f"{found['result']} {ago(found['ended'])}: {found['message']}")
+    if found["overdue"]:
+        wrong.append(f"overdue, the last good one was {ago(found['good'])}: berth backup now")
+    if found["verify"] not in (None, "ok"):
+        wrong.append(f"check of the repository failed {ago(found['verified'])}: {found['verify_message']}")
+    return wrong
 
 
 def size(count: float) -> str:
@@ -104,6 +123,7 @@ def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
             "Certificate",
             Text(f"{days} days left" if days >= 0 else "has expired", style="" if days > 14 else "bold red"),
         )
+    facts.add_row("Backup", _backup(report.get("backup")))
     facts.add_row("Users", "unknown" if report["users"] is None else str(report["users"]))
     if sleepers := report.get("asleep"):
         facts.add_row("Asleep", Text(", ".join(f"{one['user']} {one['server']}".strip() for one in sleepers)))
@@ -115,6 +135,20 @@ def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
         console.print(
             Text(f"did not start {ago(failed['time'])}: {failed['user']} {failed['server']}  {first_line}", style="red")
         )
+
+
+def _backup(found: Mapping[str, Any] | None) -> Text:
+    if not found:
+        return Text("off")
+    text = Text("\n".join(backup_wrong(found)), style="bold red")
+    if not text and not found["good"]:
+        return Text("none yet: berth backup now")
+    if found["good"]:
+        about = f"{ago(found['good'])}, {found['files']} files, {size(found['bytes'])}, in {found['repository']}"
+        text.append(f"\nlast good one {about}" if text else f"ok {about}", style="not bold default")
+    if found["same_disk"]:
+        text.append("  (on the homes' own disk)", style="not bold yellow")
+    return text
 
 
 def _alerts(report: Mapping[str, Any]) -> Text:

@@ -35,6 +35,12 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "ports": ({"proxy_https_port": 8580}, ["proxy_https_port and proxy_http_port are both 8580"]),
     "folder": ({"shared_notebooks_source": "/nowhere"}, ["shared_notebooks_source is /nowhere", "does not exist"]),
+    "backup": (
+        {"backup_repository": "/var/lib/berth/backup", "backup_keep_last": 0, "backup_password": "too-short"},
+        ["backup_repository is /var/lib/berth/backup", "backup_keep_last is 0", "backup_password", "16 characters"],
+    ),
+    "backup over sftp": ({"backup_repository": "sftp:a@b:/c"}, ["set backup_ssh_key and backup_ssh_known_hosts"]),
+    "when": ({"backup_calendar": "at night"}, ["backup_calendar (at night)", "no moment that systemd understands"]),
     "nothing": ({"shared_notebooks_source": "EMPTY"}, ["shared_notebooks_source is", "has no notebook"]),
     "git": (
         {"shared_notebooks_source": "https://me:hidden@127.0.0.1:9/x.git"},

@@ -81,5 +81,5 @@ def test_nobody_uses_anothers_server(hub: HubClient, people: tuple[str, str]) ->
     assert answer.status_code == requests.codes.forbidden
 
 
-def test_idle_culler_is_at_work(host: Host) -> None:
-    assert "jupyterhub_idle_culler" in host.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+def test_idle_servers_are_looked_for(host: Host) -> None:
+    assert "berth_hub.idler" in host.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")

@@ -4,6 +4,8 @@ import pytest
 from testinfra.host import Host
 
 UNITS = [
+    "berth-backup.timer",
+    "berth-backup-verify.timer",
     "berth-hub.service",
     "berth-proxy.service",
     "berth-firewall.service",

@@ -6,6 +6,8 @@ import pytest
 from testinfra.host import Host
 
 EXPOSURE = {
+    "berth-backup.service": 1.6,
+    "berth-backup-verify@.service": 1.6,
     "berth-hub.service": 1.6,
     "berth-proxy.service": 1.6,
     "berth-dock.service": 2.5,

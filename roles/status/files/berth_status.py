@@ -21,6 +21,8 @@ TIMEOUT_SECONDS = 30
 CERTIFICATE = Path("/etc/berth/tls/hub.crt")
 FAILED_STARTS = Path("/var/lib/berth/hub/failed_starts.json")
 FAILED_STARTS_TOLD = 5
+BACKUP_SETTINGS = ETC / "backup.json"
+BACKUP_RESULTS = Path("/var/lib/berth/backup/results.json")
 CPU_SECONDS = 1.0
 """Between two looks at how much processor time berths took."""
 
@@ -245,6 +247,40 @@ def disk() -> list[dict[str, Any]]:
     return list(found.values())
 
 
+def backup() -> dict[str, Any] | None:
+    """What became of the last backup and the last check; None if none are wanted."""
+    settings = read_json(BACKUP_SETTINGS, None)
+    if settings is None:
+        return None
+    results = read_json(BACKUP_RESULTS, {})
+    last, good, verify = (results.get(name) or {} for name in ("backup", "good", "verify"))
+    since = good.get("ended") or results.get("since")
+    age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(since) if since else None
+    repository = settings["repository"]
+    return {
+        "repository": repository,
+        "result": last.get("result"),
+        "ended": last.get("ended"),
+        "message": last.get("message", ""),
+        "good": good.get("ended"),
+        "files": good.get("files"),
+        "bytes": good.get("bytes"),
+        "overdue": age is None or age.total_seconds() > settings["overdue_hours"] * 3600,
+        "verify": verify.get("result"),
+        "verified": verify.get("ended"),
+        "verify_message": verify.get("message", ""),
+        "same_disk": is_on_the_homes_disk(Path(repository)) if repository.startswith("/") else False,
+    }
+
+
+def is_on_the_homes_disk(folder: Path) -> bool:
+    """Whether a folder is lost together with the homes."""
+    try:
+        return folder.stat().st_dev == PLACES[0].stat().st_dev
+    except OSError:
+        return False
+
+
 def main() -> None:
     """Entry point."""
     settings = json.loads((ETC / "hub.json").read_text())
@@ -266,6 +302,7 @@ def main() -> None:
         "running_servers": servers,
         "asleep": asleep(settings) if users is not None else [],
         "disk": disk(),
+        "backup": backup(),
         "certificate_days": certificate_days(found),
         "failed_starts": read_json(FAILED_STARTS, [])[:FAILED_STARTS_TOLD],
         "monitoring": "off" if not monitoring else "on" if None not in (found, firing) else "not answering",

@@ -103,6 +103,35 @@ def test_status_tells_of_a_hub_that_is_slow(checkout: Checkout, seconds: float |
     assert ("slow" in result.stdout) is is_told
 
 
+def backup_report(**changes: object) -> dict[str, object]:
+    recently = dt.datetime.now(dt.UTC).isoformat()
+    good = {"result": "ok", "ended": recently, "message": "", "good": recently, "files": 7, "bytes": 2048}
+    found: dict[str, object] = {"repository": "/srv/berth/backup", "overdue": False, "same_disk": False}
+    return found | good | {"verify": None, "verified": None, "verify_message": ""} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        ({}, 0, "ok just now, 7 files, 2.0 KiB, in /srv/berth/backup"),
+        ({"same_disk": True}, 0, "(on the homes' own disk)"),
+        ({"result": None, "good": None}, 0, "none yet: berth backup now"),
+        ({"result": "failed", "message": "the [disk] is full"}, 3, "failed just now: the [disk] is full"),
+        ({"result": "failed", "message": "x"}, 3, "last good one just now"),
+        ({"overdue": True, "good": "2026-01-01T00:00:00Z"}, 3, "overdue, the last good one was"),
+        ({"verify": "failed", "verify_message": "pack 1 is broken"}, 3, "check of the repository failed never: pack 1"),
+    ],
+)
+def test_a_backup_that_is_not_well_is_loud(
+    checkout: Checkout, changes: dict[str, object], code: int, said: str
+) -> None:
+    report = status_report() | {"backup": backup_report(**changes)}
+    checkout.write("playbooks/status.yml", REPORT.format(message=json.dumps(report)))
+    result = checkout.run("status")
+    assert result.returncode == code, result.stderr
+    assert said in " ".join(result.stdout.split())
+
+
 @pytest.mark.parametrize(("monitoring", "said"), [("off", "monitoring is off"), ("not answering", "does not answer")])
 def test_status_without_monitoring(checkout: Checkout, monitoring: str, said: str) -> None:
     report = status_report() | {"monitoring": monitoring, "alerts": None}
@@ -155,7 +184,11 @@ def test_sizes_and_times_are_for_people() -> None:
     assert [ago(moment, now) for moment in moments] == ["never", "just now", "59 min ago", "24 h ago", "9 days ago"]
 
 
-@pytest.mark.parametrize("command", ["up", "check", "down", "remove", "status", "logs", "test", "version"])
+HELPED = ["up", "check", "down", "remove", "restore", "status", "logs", "test", "version"]
+HELPED += [f"backup {what}" for what in ("now", "list", "verify", "key")]
+
+
+@pytest.mark.parametrize("command", HELPED)
 def test_help_has_examples_for_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command.split(), "--help"]) == 0
     assert f"berth {command}" in capsys.readouterr().out.partition("Example")[2]

@@ -13,7 +13,6 @@ from berth_hub.config import configure
 from berth_hub.monitoring.page import StatusPage
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import load
-from berth_hub.sleep import HANDLERS
 from berth_hub.spawner import BerthSpawner
 from jupyterhub.app import JupyterHub
 from jupyterhub.auth import Authenticator
@@ -151,12 +150,19 @@ def test_idle_servers_are_stopped_and_users_are_not_deleted(c: Config) -> None:
 
 
 def test_idle_servers_fall_asleep_where_the_site_says_so(tmp_path: Path) -> None:
-    c = configured(tmp_path, idle__way="sleep", idle__sleep_seconds=7200)
+    c = configured(tmp_path, idle__way="sleep", idle__sleep_seconds=7200, idle__memory_min_percent=7)
     idler = c.JupyterHub.services[1]
-    assert idler["command"][1:] == ["-m", "berth_hub.idler", "--after=3600", "--stop-after=7200", "--every=60"]
+    assert idler["command"][1:] == [
+        "-m",
+        "berth_hub.idler",
+        "--after=3600",
+        "--stop-after=7200",
+        "--every=60",
+        "--memory-min=7",
+        "--meminfo=/proc/meminfo",
+    ]
     (role,) = (role for role in c.JupyterHub.load_roles if role["services"] == [idler["name"]])
     assert not [scope for scope in role["scopes"] if scope.startswith("admin:")]
-    assert c.JupyterHub.extra_handlers == HANDLERS
 
 
 @pytest.mark.parametrize("settings", [{"idle__after_seconds": 0}, {"idle__way": "never"}])

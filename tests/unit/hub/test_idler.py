@@ -2,10 +2,12 @@
 
 import asyncio
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
-from berth_hub.idler import look, path_of, seconds_since
+from berth_hub.idler import look, make_room, memory_available, path_of, seconds_since
+from tornado.httpclient import HTTPClientError
 
 
 def ago(seconds: float) -> str:
@@ -27,6 +29,7 @@ class Told:
         if method == "GET":
             return self._asleep
         self.asked.append((method, path))
+        self._asleep = [one for one in self._asleep if path_of(one["user"], one["server"]) != path.split("/", 2)[2]]
         return None
 
 
@@ -61,3 +64,49 @@ def test_names_and_moments_as_the_hub_writes_them() -> None:
     assert path_of("a/b@c", "") == "a%2Fb%40c"
     assert seconds_since("2026-01-01T00:00:00Z", dt.datetime(2026, 1, 1, 0, 1, tzinfo=dt.UTC)) == 60
     assert seconds_since("2026-01-01T00:00:00.000000", dt.datetime(2026, 1, 1, 0, 1, tzinfo=dt.UTC)) == 60
+
+
+SLEEPERS = [
+    {"user": "alice", "server": "", "since": ago(3000)},
+    {"user": "bob", "server": "second", "since": ago(5000)},
+    {"user": "carol", "server": "", "since": ago(4000)},
+]
+
+
+@pytest.mark.parametrize(
+    ("available", "ended"),
+    [
+        ([10.0], []),
+        ([9.9, 10.0], ["bob/second"]),
+        ([1.0, 5.0, 30.0], ["bob/second", "carol"]),
+        ([0.0] * 9, ["bob/second", "carol", "alice"]),
+    ],
+)
+def test_the_oldest_sleeps_end_until_there_is_memory(available: list[float], ended: list[str]) -> None:
+    hub, told = Told([], list(SLEEPERS)), iter(available)
+    asyncio.run(make_room(hub, lambda: next(told), 10))  # type: ignore[arg-type]
+    assert hub.asked == [("DELETE", f"berth/sleep/{one}") for one in ended]
+
+
+def test_a_sleep_that_does_not_end_is_not_asked_for_again_and_again() -> None:
+    class Refusing(Told):
+        async def ask(self, method: str, path: str) -> Any:
+            if method == "GET":
+                return await super().ask(method, path)
+            self.asked.append((method, path))
+            raise HTTPClientError(400, "does not sleep")
+
+    hub = Refusing([], list(SLEEPERS))
+    asyncio.run(make_room(hub, lambda: 0.0, 10))  # type: ignore[arg-type]
+    assert hub.asked == [("DELETE", "berth/sleep/bob/second")]
+
+
+def test_memory_as_this_kernel_tells_it() -> None:
+    assert 0 < memory_available(Path("/proc/meminfo")) < 100
+
+
+@pytest.mark.parametrize("text", ["", "MemTotal: 0 kB\nMemAvailable: 0 kB\n", "MemTotal: much\nMemAvailable: 1 kB\n"])
+def test_memory_that_is_not_told(text: str, tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text(text, encoding="ascii")
+    with pytest.raises(ValueError, match=r"meminfo|much"):
+        memory_available(tmp_path / "meminfo")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.util
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -95,3 +97,21 @@ def test_nobody_who_answers_is_no_failure(status: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(status, "CERTIFICATE", tmp_path / "none.crt")
     assert status.certificate_days(None) is None
     assert status.read_json(tmp_path / "none.json", []) == []
+
+
+def test_backups_are_told_with_their_age(status: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(status, "BACKUP_SETTINGS", tmp_path / "backup.json")
+    monkeypatch.setattr(status, "BACKUP_RESULTS", tmp_path / "results.json")
+    assert status.backup() is None
+    (tmp_path / "backup.json").write_text(json.dumps({"repository": str(tmp_path), "overdue_hours": 36}))
+    assert status.backup()["overdue"] is True, "a host that was never prepared"
+    now = dt.datetime.now(dt.UTC)
+    old, recent = ((now - dt.timedelta(hours=hours)).isoformat() for hours in (37, 35))
+    for since, good, overdue in ((old, None, True), (recent, None, False), (old, recent, False), (old, old, True)):
+        results = {"since": since} | ({"good": {"ended": good, "files": 1, "bytes": 2}} if good else {})
+        (tmp_path / "results.json").write_text(json.dumps(results))
+        assert status.backup()["overdue"] is overdue
+    monkeypatch.setattr(status, "PLACES", (tmp_path,))
+    assert status.backup()["same_disk"] is True
+    monkeypatch.setattr(status, "PLACES", (Path("/proc"),))
+    assert status.backup()["same_disk"] is False

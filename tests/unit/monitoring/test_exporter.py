@@ -15,7 +15,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from berth_monitoring import certificate, cgroups, engine, exporter
+from berth_monitoring import backups, certificate, cgroups, engine, exporter
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -214,3 +214,16 @@ def test_the_certificate_that_is_served_even_if_it_has_expired(tmp_path: Path) -
         assert certificate.expires(address, "hub.example.org") == end.timestamp()
     with pytest.raises(OSError):  # noqa: PT011 (refused or reset, as the system likes)
         certificate.expires(address, "hub.example.org")
+
+
+def test_figures_of_backups(tmp_path: Path) -> None:
+    settings, results = tmp_path / "backup.json", tmp_path / "results.json"
+    assert backups.figures(settings, results) == {}
+    settings.write_text(json.dumps({"overdue_hours": 2}), encoding="utf-8")
+    results.write_text(json.dumps({"since": "1970-01-01T00:00:10+00:00"}), encoding="utf-8")
+    assert backups.figures(settings, results) == {"failed": 0, "damaged": 0, "due_seconds": 7210}
+    good = {"result": "ok", "ended": "1970-01-01T01:00:00+00:00", "bytes": 5}
+    bad = {"result": "failed"}
+    results.write_text(json.dumps({"since": "x", "good": good, "backup": bad, "verify": bad}), encoding="utf-8")
+    expected = {"failed": 1, "damaged": 1, "due_seconds": 3600 + 7200, "good_seconds": 3600, "good_bytes": 5}
+    assert backups.figures(settings, results) == expected

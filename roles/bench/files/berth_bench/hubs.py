@@ -84,11 +84,9 @@ class Hub:
         """Have a user's server fall asleep.
 
         Raises:
-            BenchError: It did not, or the hub knows no sleep.
+            BenchError: It did not.
         """
         status, body = self.ask("POST", f"berth/sleep/{user}")
-        if status == 404:
-            raise BenchError('berths do not sleep on this host: jupyterhub_idle is not "sleep"')
         if status not in (202, 204):
             raise BenchError(f"{self.name}: {status} to the request to sleep: {body.decode()[:300]}")
         self._wait_until_gone(user)

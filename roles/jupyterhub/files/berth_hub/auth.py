@@ -16,6 +16,7 @@ from berth_hub.monitoring.page import StatusPage
 from berth_hub.passwords import PasswordHandler, PasswordOfHandler
 from berth_hub.people import PeopleHandler
 from berth_hub.signup import SignUpHandler
+from berth_hub.sleep import HANDLERS as SLEEP_HANDLERS
 from berth_hub.users import UsersHandler
 
 PASSWORD_BYTES_MAX = 72
@@ -130,7 +131,7 @@ class BerthAuthenticator(NativeAuthenticator):
         return name
 
     def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
-        """Pages to log out, for passwords, people and sign-up, the status page, and the operator's API.
+        """Pages to log out, for passwords, people and sign-up, the status page, sleep, and the operator's API.
 
         None of NativeAuthenticator's own: they need a JupyterHub before 6 (`statsd`), and change accounts by mere GET.
         """
@@ -141,6 +142,7 @@ class BerthAuthenticator(NativeAuthenticator):
             (r"/people", PeopleHandler),
             (r"/api/berth/users", UsersHandler),
             *StatusPage(config=app.config).handlers(),
+            *SLEEP_HANDLERS,
         ]
         if self.signup != "closed":
             pages.append((r"/signup", SignUpHandler))

@@ -11,7 +11,6 @@ from berth_hub.monitoring import requests_log
 from berth_hub.options import configure_options
 from berth_hub.proxy import BerthProxy
 from berth_hub.settings import Settings
-from berth_hub.sleep import HANDLERS
 from berth_hub.spawner import BerthSpawner
 from berth_hub.subdomains import configure_subdomains
 from berth_hub.traces import labels
@@ -190,7 +189,7 @@ def _services(c: Any, settings: Settings) -> None:
         }
     ]
     if settings.idle.sleeps:
-        _idler(c, settings, services, roles)
+        _idler(settings, services, roles)
     if settings.idle.stops:
         services.append(
             {
@@ -216,12 +215,17 @@ def _services(c: Any, settings: Settings) -> None:
     c.JupyterHub.load_roles = roles
 
 
-def _idler(c: Any, settings: Settings, services: list[dict[str, Any]], roles: list[dict[str, Any]]) -> None:
+def _idler(settings: Settings, services: list[dict[str, Any]], roles: list[dict[str, Any]]) -> None:
     """Idle servers fall asleep, and their sleep ends some time."""
     idle = settings.idle
-    c.JupyterHub.extra_handlers = HANDLERS
-    options = (("after", idle.after_seconds), ("stop-after", idle.sleep_seconds), ("every", idle.check_every_seconds))
-    command = [sys.executable, "-m", "berth_hub.idler", *(f"--{name}={seconds}" for name, seconds in options)]
+    options = (
+        ("after", idle.after_seconds),
+        ("stop-after", idle.sleep_seconds),
+        ("every", idle.check_every_seconds),
+        ("memory-min", idle.memory_min_percent),
+        ("meminfo", idle.meminfo),
+    )
+    command = [sys.executable, "-m", "berth_hub.idler", *(f"--{name}={value}" for name, value in options)]
     services.append({"name": CULLER, "command": command, "environment": {"PYTHONPATH": str(Path(__file__).parents[1])}})
     scopes = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
     roles.append({"name": CULLER, "services": [CULLER], "scopes": scopes})

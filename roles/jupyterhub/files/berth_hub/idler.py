@@ -1,4 +1,4 @@
-"""A service of the hub's: puts idle berths to sleep, or stops them, and ends sleeps that have lasted too long.
+"""A service of the hub's: puts idle berths to sleep, and ends sleeps when they last too long or memory is short.
 
 What is idle is what JupyterHub's own idle culler calls so: nothing was heard of the server for a time.
 """
@@ -10,6 +10,9 @@ import datetime as dt
 import json
 import logging
 import os
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +20,9 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 PAGE = 200
 """Users asked for at once."""
+
+MEMORY_SECONDS = 5
+"""How often to look at the host's memory."""
 
 _log = logging.getLogger("berth.idler")
 
@@ -93,14 +99,56 @@ async def look(hub: Hub, after: int, stop_after: int) -> None:
             await _do(hub, "DELETE", one["user"], one["server"], "has slept long enough, and is stopped")
 
 
-async def _do(hub: Hub, method: str, user: str, server: str, what: str) -> None:
+def memory_available(meminfo: Path) -> float:
+    """Memory of the host that could be had without swapping, in percent.
+
+    Args:
+        meminfo: The kernel's /proc/meminfo.
+
+    Raises:
+        OSError, ValueError: It cannot be read, or is not what it should be.
+    """
+    lines = (line.partition(":") for line in meminfo.read_text(encoding="ascii").splitlines())
+    told = {name: value.split() for name, _, value in lines}
+    try:
+        return 100 * int(told["MemAvailable"][0]) / int(told["MemTotal"][0])
+    except (KeyError, IndexError, ZeroDivisionError) as error:
+        raise ValueError(f"{meminfo} tells of no memory: {error!r}") from None
+
+
+async def make_room(hub: Hub, available: Callable[[], float], least: float) -> None:
+    """End sleeps, the oldest first, until there is memory enough.
+
+    Args:
+        hub: To ask.
+        available: Tells the host's memory that is available, in percent.
+        least: How much of it there should be.
+    """
+    while (left := available()) < least and (asleep := await hub.ask("GET", "berth/sleep")):
+        oldest = min(asleep, key=lambda one: str(one["since"]))
+        what = f"is stopped: of the host's memory {left:.0f} % are available, and {least:g} % are to be"
+        if not await _do(hub, "DELETE", oldest["user"], oldest["server"], what):
+            return
+
+
+async def _do(hub: Hub, method: str, user: str, server: str, what: str) -> bool:
     name = f"{user}/{server}" if server else user
     try:
         await hub.ask(method, f"berth/sleep/{path_of(user, server)}")
     except HTTPClientError as error:  # gone, or started meanwhile
         _log.warning("%s: %s: %s", name, what, error)
-    else:
-        _log.info("%s %s", name, what)
+        return False
+    _log.info("%s %s", name, what)
+    return True
+
+
+async def _again_and_again(seconds: int, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except (OSError, HTTPClientError) as error:
+            _log.warning("the hub does not answer: %s", error)
+        await asyncio.sleep(seconds)
 
 
 async def main() -> None:
@@ -109,15 +157,20 @@ async def main() -> None:
     parser.add_argument("--after", type=int, required=True)
     parser.add_argument("--stop-after", type=int, required=True)
     parser.add_argument("--every", type=int, required=True)
+    parser.add_argument("--memory-min", type=float, required=True)
+    parser.add_argument("--meminfo", type=Path, required=True)
     wanted = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     hub = Hub(os.environ["JUPYTERHUB_API_URL"], os.environ["JUPYTERHUB_API_TOKEN"])
-    while True:
-        try:
-            await look(hub, wanted.after, wanted.stop_after)
-        except (OSError, HTTPClientError) as error:
-            _log.warning("the hub does not answer: %s", error)
-        await asyncio.sleep(wanted.every)
+    tasks = [_again_and_again(wanted.every, lambda: look(hub, wanted.after, wanted.stop_after))]
+    memory = partial(memory_available, wanted.meminfo)
+    try:
+        memory()
+    except (OSError, ValueError) as error:
+        _log.error("nobody's sleep ends for want of memory, which cannot be seen: %s", error)
+    else:
+        tasks.append(_again_and_again(MEMORY_SECONDS, lambda: make_room(hub, memory, wanted.memory_min)))
+    await asyncio.gather(*tasks)
 
 
 if __name__ == "__main__":

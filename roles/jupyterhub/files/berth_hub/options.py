@@ -44,7 +44,8 @@ class Choice:
     def form(self, spawner: Any) -> str:
         """The page's part on which a profile is chosen; empty, so that there is no page, where there is no choice."""
         offered = profiles_for(self._settings.options, _groups(spawner))
-        if len(offered) < 2:
+        # What sleeps is there already: whoever wants another profile stops it first.
+        if len(offered) < 2 or spawner.will_resume:
             return ""
         last = spawner.user_options.get("profile")
         chosen = next((profile for profile in offered if profile.name == last), default_profile(offered))
@@ -86,7 +87,8 @@ class Choice:
         if unknown := sorted(set(wanted) - {"profile"}):
             raise ValueError(f'there is no option "{unknown[0]}" for a server: only "profile"')
         offered = profiles_for(self._settings.options, groups)
-        name = wanted.get("profile")
+        # What sleeps is woken as it was, where nothing else is asked for.
+        name = wanted.get("profile", (spawner.last_profile or None) if spawner.will_resume else None)
         if name is None:
             return default_profile(offered)
         for profile in offered:

@@ -3,12 +3,14 @@
 import asyncio
 import datetime as dt
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from docker.errors import APIError
+from docker.errors import APIError, DockerException
 from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.scopes import needs_scope
+from sqlalchemy import text
 from tornado import web
 
 from berth_hub.subdomains import PartedSpawner
@@ -45,6 +47,11 @@ class SleepingSpawner(PartedSpawner):
     def will_resume(self) -> bool:
         """Whether JupyterHub keeps the server's token and OAuth client."""
         return self._asleep is not None
+
+    @property
+    def asleep_since(self) -> str | None:
+        """When it fell asleep, in ISO 8601; None if it does not sleep."""
+        return self._asleep["since"] if self._asleep else None
 
     def get_state(self) -> dict[str, Any]:
         """As all spawners', with what is known of a berth that sleeps."""
@@ -120,7 +127,9 @@ class SleepingSpawner(PartedSpawner):
         return None
 
     async def end_sleep(self) -> None:
-        """Stop a berth that sleeps, for good."""
+        """Stop a berth that sleeps, for good; nothing happens if it does not sleep."""
+        if self._asleep is None:
+            return
         was, self._asleep = self._asleep, None
         self._forget_token(was)
         await self.get_object()
@@ -129,6 +138,21 @@ class SleepingSpawner(PartedSpawner):
             await self.docker("unpause", self.object_id)
             await self.stop_object()
             await self.remove_object()
+        self.clear_state()
+
+    async def delete_forever(self) -> None:
+        """As JupyterHub calls it for a user or a named server that is removed: what sleeps goes, too."""
+        await self.end_sleep()
+
+    async def frozen(self) -> set[str]:
+        """Names of all containers that the engine has frozen."""
+        listed: list[dict[str, Any]] = await self.docker("containers", all=True, filters={"status": ["paused"]})
+        return {name.removeprefix("/") for one in listed for name in one.get("Names") or []}
+
+    def has_gone(self) -> None:
+        """Its container is no more, as after a restart of the host: it does not sleep, it is stopped."""
+        was, self._asleep = self._asleep, None
+        self._forget_token(was)
         self.clear_state()
 
     async def _wait_until_ready(self, address: str, port: int) -> None:
@@ -159,14 +183,48 @@ class SleepersHandler(APIHandler):
     """`/hub/api/berth/sleep`: who sleeps."""
 
     @needs_scope("list:users")
-    def get(self) -> None:
-        """List the servers that sleep."""
-        asleep = [
-            {"user": one.user.name, "server": one.name, "since": one.state["asleep"]["since"]}
-            for one in self.db.query(orm.Spawner).filter(orm.Spawner.state.isnot(None))
-            if (one.state or {}).get("asleep")
+    async def get(self) -> None:
+        """List the servers that sleep, those that fell asleep first before the others."""
+        found = [
+            {"user": one.user.name, "server": one.name, "since": one.asleep_since}
+            for one in await sleepers(self.db, self.find_user)
         ]
-        self.finish(json.dumps(asleep))
+        self.finish(json.dumps(found))
+
+
+async def sleepers(db: Any, find_user: Callable[[str], Any]) -> list[SleepingSpawner]:
+    """The servers that sleep, those that fell asleep first before the others.
+
+    Args:
+        db: The hub's database.
+        find_user: Of a handler's: makes a user of a name.
+    """
+    spawners = [
+        find_user(one.user.name).get_spawner(one.name)
+        # As the text that it is: a hub of thousands has few that sleep, and decodes no others.
+        for one in db.query(orm.Spawner).filter(text("""spawners.state LIKE '%"asleep"%'"""))
+        if (one.state or {}).get("asleep")
+    ]
+    asleep = [spawner for spawner in spawners if spawner.asleep_since and not spawner.active]
+    for gone in await _gone(asleep):
+        asleep.remove(gone)
+        gone.has_gone()
+        gone.orm_spawner.state = gone.get_state()
+        db.commit()
+    return sorted(asleep, key=lambda spawner: spawner.asleep_since)
+
+
+async def _gone(asleep: Sequence[SleepingSpawner]) -> list[SleepingSpawner]:
+    """Those that the engine has not frozen; none if it does not answer."""
+    if not asleep:
+        return []
+    try:
+        frozen = await asleep[0].frozen()
+    except (DockerException, OSError) as error:
+        asleep[0].log.warning("who sleeps is not known, since the engine does not answer: %s", error)
+        return []
+    # Looked at once more: what was woken meanwhile is not frozen, and has not gone.
+    return [one for one in asleep if one.asleep_since and not one.active and one.object_name not in frozen]
 
 
 class SleepHandler(APIHandler):
@@ -218,3 +276,4 @@ HANDLERS = [
     (r"/api/berth/sleep/([^/]+)", SleepHandler),
     (r"/api/berth/sleep/([^/]+)/([^/]+)", SleepHandler),
 ]
+"""Also where servers do not fall asleep: some may sleep since the site decided otherwise."""

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from berth_monitoring import certificate, cgroups, engine
+from berth_monitoring import backups, certificate, cgroups, engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +25,15 @@ DU_SECONDS = 3600
 """Longest that measuring the homes may take."""
 
 Sample = tuple[dict[str, str], float]
+
+
+_ABOUT_BACKUPS = {
+    "failed": "Whether the last backup failed or is incomplete.",
+    "damaged": "Whether the last check of the repository failed.",
+    "due_seconds": "When the next good backup is overdue, in seconds since 1970.",
+    "good_seconds": "When the last good backup ended, in seconds since 1970.",
+    "good_bytes": "What the last good backup holds.",
+}
 
 
 class Metrics:
@@ -136,6 +145,8 @@ class Exporter:
             "Space that a home takes.",
             [({"berth": name}, size) for name, size in self._homes.sizes.items()],
         )
+        for name, value in backups.figures().items():
+            metrics.add(f"berth_backup_{name}", _ABOUT_BACKUPS[name], [({}, value)])
         if self._settings.tls_address:
             expires = self._expires.value()
             metrics.add(

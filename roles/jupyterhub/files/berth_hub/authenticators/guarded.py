@@ -18,6 +18,7 @@ from berth_hub.auth import EndSessionHandler
 from berth_hub.line import stop_waiting
 from berth_hub.monitoring.page import StatusPage
 from berth_hub.settings.authentication import Authentication
+from berth_hub.sleep import HANDLERS as SLEEP_HANDLERS
 from berth_hub.throttle import Throttle, source_address, too_many
 from berth_hub.users import UsersHandler
 
@@ -163,9 +164,9 @@ class Foreign(Guarded):
             database.commit()
 
     def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
-        """Pages of the package, a log-out that ends all sessions, the status page, and the operator's API."""
+        """Pages of the package, a log-out that ends all sessions, the status page, sleep, and the operator's API."""
         own: list[tuple[Any, ...]] = [(r"/logout", EndSessionHandler), (r"/api/berth/users", UsersHandler)]
-        return [*own, *StatusPage(config=app.config).handlers(), *super().get_handlers(app)]
+        return [*own, *StatusPage(config=app.config).handlers(), *SLEEP_HANDLERS, *super().get_handlers(app)]
 
 
 def unavailable(who: str) -> web.HTTPError:

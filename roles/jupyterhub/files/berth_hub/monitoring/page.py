@@ -19,6 +19,7 @@ from berth_hub.monitoring.failures import FailedStarts
 from berth_hub.monitoring.plot import COLOURS
 from berth_hub.monitoring.prometheus import Prometheus
 from berth_hub.settings.monitoring import Monitoring
+from berth_hub.sleep import sleepers
 
 FAILURES_SHOWN = 10
 
@@ -63,6 +64,7 @@ class StatusHandler(BaseHandler):
             off=not self._monitoring.enabled,
             figures=found,
             servers=self._servers(found),
+            sleepers=await self._sleepers(found),
             users_count=self.db.query(orm.User).count(),
             failures=self._failed_starts.last()[:FAILURES_SHOWN],
             colours=COLOURS,
@@ -92,6 +94,18 @@ class StatusHandler(BaseHandler):
                 "use": found.use.get(berth_name(row.user.name, row.name), figures.Use()),
             }
             for row in rows
+        ]
+
+    async def _sleepers(self, found: figures.Figures) -> list[dict[str, Any]]:
+        """Servers that sleep, with what they hold."""
+        return [
+            {
+                "user": one.user.name,
+                "server": one.name,
+                "since": one.asleep_since,
+                "use": found.use.get(berth_name(one.user.name, one.name), figures.Use()),
+            }
+            for one in await sleepers(self.db, self.find_user)
         ]
 
 

@@ -38,13 +38,16 @@ class Berth(Strict):
 class Idle(Strict):
     """What becomes of a server that nobody uses, and when; `after_seconds` 0 is never.
 
-    With "sleep" it is frozen, and stopped `sleep_seconds` later; 0 is never.
+    With "sleep" it is frozen, and stopped `sleep_seconds` later (0 is never), or before, if less than
+    `memory_min_percent` of the host's memory is available.
     """
 
     way: Literal["sleep", "stop", "never"] = "stop"
     after_seconds: int = Field(ge=0)
     check_every_seconds: int = Field(ge=5)
     sleep_seconds: int = Field(default=0, ge=0)
+    memory_min_percent: int = Field(default=0, ge=0, le=90)
+    meminfo: Path = Path("/proc/meminfo")
 
     @property
     def sleeps(self) -> bool:

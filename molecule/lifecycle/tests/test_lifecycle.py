@@ -1,0 +1,191 @@
+"""Files and accounts outlive mistakes, a whole restore and the loss of the disk. The tests build on one another."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import PASSWORD, PLATFORM
+from converging import converge, refusal, report
+from hub_client import HubClient, wait_until
+from testinfra.host import Host
+
+PROGRAM = Path(__file__).resolve().parents[1] / "on_host.py"
+HOMES = "/srv/berth/homes"
+NEW_PASSWORD = "another-long-password"
+BUSY = "/run/busy"
+
+
+class OnHost:
+    """The program beside this file, on the host."""
+
+    def __init__(self, host: Host) -> None:
+        subprocess.run(["docker", "cp", "-q", str(PROGRAM), f"{PLATFORM}:/root/on_host.py"], check=True)
+        self._host = host
+
+    def run(self, *arguments: str) -> str:
+        quoted = " ".join(f"'{argument}'" for argument in arguments)
+        found: str = self._host.check_output(f"python3 /root/on_host.py {quoted}")
+        return found
+
+    def tell(self, place: str = HOMES) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = json.loads(self.run("tell", place))
+        return found
+
+
+def login(hub: HubClient, name: str, password: str) -> bool:
+    """Whether a person gets in by the page to log in."""
+    address = f"{hub.url}/hub/login"
+    browser = hub.session.__class__()
+    browser.trust_env, browser.verify = False, hub.ca
+    browser.get(address, timeout=30)
+    data = {"username": name, "password": password, "_xsrf": browser.cookies.get("_xsrf", path="/hub/")}
+    browser.post(address, data=data, timeout=60, allow_redirects=False)
+    return bool(browser.get(f"{hub.url}/hub/home", timeout=30, allow_redirects=False).ok)
+
+
+def status() -> Any:
+    return report(playbook="status")["backup"]
+
+
+@pytest.fixture(scope="module")
+def on_host(host: Host) -> OnHost:
+    return OnHost(host)
+
+
+@pytest.fixture(scope="module")
+def before(host: Host, hub: HubClient, on_host: OnHost) -> dict[str, Any]:
+    """Two users, alice with a running server and files of many kinds, in a snapshot made while the database is busy."""
+    hub.add_users(*({"name": name, "password": PASSWORD} for name in ("alice", "bob")))
+    assert login(hub, "alice", PASSWORD)
+    hub.start("alice")
+    kernel = hub.new_kernel("alice")
+    hub.execute("alice", kernel, "x = 41")
+    on_host.run("make", f"{HOMES}/alice/kept")
+    host.run(f"touch {BUSY}")
+    subprocess.run(
+        ["docker", "exec", "-d", PLATFORM, "python3", "/root/on_host.py", "busy", BUSY],
+        check=True,
+    )
+    result = report({"backup_runs_what": "now"}, playbook="backup")
+    host.check_output(f"rm {BUSY}")
+    # Whoever worked was not interrupted.
+    assert hub.execute("alice", kernel, "print(x + 1)") == "42\n"
+    hub.stop("alice")
+    return {"files": on_host.tell(f"{HOMES}/alice/kept"), "result": result, "id": result["snapshot"]}
+
+
+def test_a_snapshot_is_complete_and_told(before: dict[str, Any]) -> None:
+    result = before["result"]
+    assert (result["result"], result["errors"]) == ("ok", [])
+    assert result["files"] > 300
+    found = status()
+    assert (found["result"], found["overdue"], found["same_disk"]) == ("ok", False, True)
+    listed = report({"backup_runs_what": "list"}, playbook="backup")
+    assert listed[0]["id"] == before["id"]
+
+
+def test_one_user_gets_a_home_back_beside_what_is_there(host: Host, on_host: OnHost, before: dict[str, Any]) -> None:
+    host.check_output(
+        f"rm -r {HOMES}/alice/kept/a* {HOMES}/alice/kept/random && echo new >{HOMES}/alice/kept/script.sh"
+    )
+    done = report({"restore_user": "alice"}, playbook="restore")
+    assert on_host.tell(f"{HOMES}/alice/{done['folder']}/kept") == before["files"]
+    assert host.check_output(f"cat {HOMES}/alice/kept/script.sh") == "new", "nothing is overwritten"
+    again = report({"restore_user": "alice", "restore_snapshot": before["id"]}, playbook="restore")
+    assert again["folder"] == f"{done['folder']}-2"
+    host.check_output(f"rm -r {HOMES}/alice/restored-*")
+    assert "has no home of 'nobody'" in refusal(variables={"restore_user": "nobody"}, playbook="restore")
+
+
+def test_what_is_newer_is_not_overwritten_unasked(host: Host, hub: HubClient, before: dict[str, Any]) -> None:
+    hub.add_users(
+        {"name": "alice", "password": NEW_PASSWORD},
+        {"name": "bob", "state": "absent"},
+        {"name": "carol", "password": PASSWORD},
+    )
+    said = refusal(variables={"restore_snapshot": before["id"]}, playbook="restore")
+    assert "there is newer data on the host" in said
+    assert "script.sh" in said
+    assert "account carol" in said
+    assert "restore_overwrite" in said
+    assert login(hub, "carol", PASSWORD)
+
+
+def test_a_whole_host_goes_back(host: Host, hub: HubClient, on_host: OnHost, before: dict[str, Any]) -> None:
+    hub.start("alice")
+    done = report({"restore_snapshot": before["id"], "restore_overwrite": True}, playbook="restore")
+    wait_until(hub.healthy, 60)
+    assert on_host.tell(f"{HOMES}/alice/kept") == before["files"]
+    assert host.check_output(f"cat {HOMES}/.restore-{done['date']}/before/alice/kept/script.sh") == "new"
+    a, b, sound = json.loads(on_host.run("counts"))
+    assert a == b > 0, "the snapshot's database is of one moment"
+    assert sound == "ok"
+    assert login(hub, "alice", PASSWORD)
+    assert not login(hub, "alice", NEW_PASSWORD)
+    assert login(hub, "bob", PASSWORD)
+    assert not login(hub, "carol", PASSWORD)
+    assert hub.server("alice") is None, "her container is gone, and the hub knows"
+    hub.start("alice")
+    hub.stop("alice")
+    # The same once more has nothing newer in its way but what the hub itself has done since.
+    assert host.check_output("systemctl list-units --state=failed --plain --no-legend") == ""
+
+
+def test_a_flipped_bit_is_found_and_loud(host: Host, on_host: OnHost, before: dict[str, Any]) -> None:
+    on_host.run("flip", "/srv/berth/backup/data")
+    said = refusal_of_a_run("verify")
+    assert "/srv/berth/backup" in said
+    assert status()["verify"] == "failed"
+    on_host.run("flip", "/srv/berth/backup/data")
+    report({"backup_runs_what": "verify"}, playbook="backup")
+    assert status()["verify"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("echo another-key-altogether >/etc/berth/secrets/backup_password", "set backup_password to the one"),
+        ("mv /srv/berth/backup/config /srv/berth/backup/config.away", "is not there any more"),
+    ],
+)
+def test_what_is_wrong_is_said_and_loud(host: Host, before: dict[str, Any], change: str, says: str) -> None:
+    keep = "tar -C / -cf /root/kept.tar etc/berth/secrets/backup_password etc/berth/backup.json srv/berth/backup/config"
+    host.check_output(keep)
+    try:
+        host.check_output(change)
+        assert says in refusal_of_a_run("now")
+        found = status()
+        assert found["result"] == "failed"
+        assert says in found["message"]
+        assert found["good"], "the last good one is told, too"
+    finally:
+        host.check_output("rm -f /srv/berth/backup/config.away && tar -C / -xf /root/kept.tar && rm /root/kept.tar")
+        host.run("systemctl reset-failed 'berth-backup*'")
+
+
+def test_a_lost_disk(host: Host, hub: HubClient, on_host: OnHost, before: dict[str, Any]) -> None:
+    """All that is left is the repository, its key, and the inventory."""
+    key = host.check_output("cat /etc/berth/secrets/backup_password")
+    converge(playbook="remove")
+    host.check_output("cd /srv/berth && rm -rf kept.tar homes shared folders && [ ! -e kept.tar ] && [ ! -e homes ]")
+    converge(variables={"backup_password": key})
+    assert host.run(f"ls {HOMES}").stdout.split() in ([], ["admin"])
+    report({"restore_snapshot": before["id"]}, playbook="restore")
+    # The old CA is back: the controller's copy, and what the inventory says, follow.
+    converge(variables={"backup_password": key}, tags=["jupyterhub", "proxy"])
+    wait_until(hub.healthy, 60)
+    assert on_host.tell(f"{HOMES}/alice/kept") == before["files"]
+    hub.operator = {"Authorization": f"token {host.check_output('cat /etc/berth/secrets/operator_token')}"}
+    for name in ("alice", "bob"):
+        assert login(hub, name, PASSWORD)
+    hub.start("alice")
+    assert host.check_output(f"stat -c %u {HOMES}/alice") == "1000"
+
+
+def refusal_of_a_run(what: str) -> str:
+    """What a run says that fails: it has changed something, since it was started."""
+    with pytest.raises(AssertionError) as error:
+        converge(variables={"backup_runs_what": what}, playbook="backup")
+    return " ".join(str(error.value).split())

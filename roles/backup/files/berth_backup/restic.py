@@ -1,0 +1,191 @@
+"""Runs restic, and says what its failures mean for whoever has to mend them.
+
+Debian 12 has restic 0.14, whose exit code is 1 for nearly everything; Debian 13 has 0.18, which tells a missing
+repository (10), a locked one (11) and a wrong password (12) apart. Hence both code and text are looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from berth_backup.settings import ENVIRONMENT, PASSWORD, SSH_KEY, SSH_KNOWN_HOSTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from berth_backup.settings import Settings
+
+TAG = "berth"
+"""Of every snapshot that Berth makes."""
+
+NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 10, 11, 12
+"""Exit codes, from restic 0.17 on."""
+
+INCOMPLETE = 3
+"""Exit code of a backup that could not read everything."""
+
+PROGRESS_PER_SECOND = "1"
+
+TAIL_LINES = 5
+
+OPEN_SECONDS = 60
+"""Longest that opening a repository may take. By itself restic tries for 15 minutes to reach a server."""
+
+_SFTP = re.compile(r"sftp:(?://)?(?P<host>[^:/]+)(?::(?P<port>\d+)(?=/))?[:/]")
+"""sftp:USER@HOST:FOLDER, or sftp://USER@HOST:PORT/FOLDER."""
+
+
+class ResticError(Exception):
+    """Restic failed; the message says what that means.
+
+    Attributes:
+        missing: Whether there is no repository.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+def command(settings: Settings, *arguments: str) -> list[str]:
+    """A call of restic with everything that leads to the repository."""
+    made = ["restic", "--repo", settings.repository, "--password-file", str(settings.secret(PASSWORD))]
+    made += ["--cache-dir", settings.cache] if Path(settings.cache).is_dir() else ["--no-cache"]
+    found = _SFTP.match(settings.repository)
+    if found:
+        made += ["--option", f"sftp.command={shlex.join(ssh(settings, found['host'], found['port']))}"]
+    if settings.upload_kib:
+        made += ["--limit-upload", str(settings.upload_kib)]
+    return [*made, *arguments]
+
+
+def ssh(settings: Settings, host: str, port: str | None) -> list[str]:
+    """How restic reaches an SFTP server: with the key and the server's key that the site has given, asking nobody."""
+    options = ["BatchMode=yes", "ConnectTimeout=30", "ServerAliveInterval=30", "IdentitiesOnly=yes"]
+    options += ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={settings.secret(SSH_KNOWN_HOSTS)}"]
+    made = ["ssh", "-i", str(settings.secret(SSH_KEY))]
+    for option in options:
+        made += ["-o", option]
+    return [*made, *(["-p", port] if port else []), host, "-s", "sftp"]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Variables of the site's (credentials of a repository) on top of this process's own."""
+    path = settings.secret(ENVIRONMENT)
+    own = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {**os.environ, "RESTIC_PROGRESS_FPS": PROGRESS_PER_SECOND, **own}
+
+
+def run(settings: Settings, *arguments: str, seconds: float | None = None) -> str:
+    """Run it to its end, and return what it prints.
+
+    Args:
+        settings: Where the repository is.
+        arguments: For restic.
+        seconds: The longest that it may take; None: as long as it takes.
+
+    Raises:
+        ResticError: It failed.
+    """
+    try:
+        done = subprocess.run(
+            command(settings, *arguments),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(settings),
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        said = (error.stderr or b"").decode(errors="replace")
+        raise ResticError(f"{settings.repository} did not answer within {seconds:.0f} s. {said.strip()}") from error
+    if done.returncode:
+        raise explained(settings, done.returncode, done.stderr or done.stdout)
+    return done.stdout
+
+
+def dump(settings: Settings, snapshot: str, path: Path, target: Path) -> None:
+    """Write one file of a snapshot elsewhere; an empty one if the snapshot lacks it.
+
+    Raises:
+        ResticError: It failed.
+    """
+    with target.open("wb") as file:
+        call = command(settings, "dump", "--no-lock", snapshot, str(path))
+        done = subprocess.run(call, stdout=file, stderr=subprocess.PIPE, check=False, env=environment(settings))
+    said = done.stderr.decode(errors="replace")
+    if done.returncode and "not found" not in said:
+        raise explained(settings, done.returncode, said)
+
+
+def stream(settings: Settings, arguments: Sequence[str], take: Callable[[dict[str, Any]], None]) -> int:
+    """Run it, and hand over each line of JSON that it prints, on either stream, as it comes.
+
+    Returns:
+        0, or :data:`INCOMPLETE`.
+
+    Raises:
+        ResticError: It failed.
+    """
+    other: list[str] = []
+    with subprocess.Popen(
+        command(settings, "--json", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(settings),
+    ) as process:
+        for line in process.stdout or ():
+            message = _json(line)
+            if message is None:
+                other.append(line)
+            else:
+                take(message)
+                if message.get("message_type") == "exit_error":
+                    other.append(message.get("message", ""))
+    if process.returncode not in (0, INCOMPLETE):
+        raise explained(settings, process.returncode, "".join(other))
+    return process.returncode
+
+
+def _json(line: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def explained(settings: Settings, code: int, said: str) -> ResticError:
+    """What a failure means, and what to do about it."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    text = "; ".join(lines[-TAIL_LINES:]) or f"restic ended with exit code {code}"
+    where = settings.repository
+    if code == WRONG_PASSWORD or "wrong password" in said:
+        return ResticError(
+            f"{where} was made with another key than the one in {settings.secret(PASSWORD)}: set backup_password to"
+            " the one that it was made with (docs/restore.md), or backup_repository to a place that is empty"
+        )
+    if code == NO_REPOSITORY or "Is there a repository at the following location" in said:
+        return ResticError(f"there is no repository at {where}, or nothing answers there: {text}", missing=True)
+    if code == LOCKED or "already locked" in said:
+        return ResticError(
+            f"{where} is in use by another run of restic: wait for it. If there is none (a host that was lost in the"
+            f" middle), `restic unlock` frees it. It says: {text}"
+        )
+    if "no space left on device" in said.lower():
+        return ResticError(f"the disk of {where} is full: {text}")
+    return ResticError(f"{where}: {text}")
+
+
+def snapshots(settings: Settings) -> list[dict[str, Any]]:
+    """Those of this host, the oldest first."""
+    asked = ["snapshots", "--json", "--no-lock", "--host", settings.host, "--tag", TAG]
+    found = json.loads(run(settings, *asked, seconds=OPEN_SECONDS)) or []
+    return sorted(found, key=lambda one: str(one["time"]))

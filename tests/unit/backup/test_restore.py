@@ -1,0 +1,146 @@
+"""What a restore refuses, and that it loses nothing, with a real restic."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from berth_backup import database, restore, runs
+from berth_backup.restore import RestoreError
+
+if TYPE_CHECKING:
+    from tests.unit.backup.conftest import Host
+
+DATE = "2026-01-02_030405"
+
+
+@pytest.fixture
+def saved(host: Host) -> Host:
+    """A host with one snapshot."""
+    host.write("homes/alice/file", "old")
+    host.write("etc/secrets/cookie", "old")
+    host.write("etc/hub.json", "old")
+    host.write("lib/hub/more", "old")
+    assert runs.backup(host.settings)
+    return host
+
+
+def test_everything_comes_back_and_what_was_there_is_aside(saved: Host) -> None:
+    saved.change(paths=[*saved.settings.paths, str(saved.root / "a folder that is not there")])
+    saved.write("homes/alice/file", "new")
+    saved.write("homes/bob/file", "new")
+    saved.write("etc/secrets/cookie", "new")
+    saved.write("etc/hub.json", "new")
+    saved.write("lib/image/base", "of the host")
+    with contextlib.closing(sqlite3.connect(saved.database)) as changed:
+        changed.execute("INSERT INTO users VALUES ('bob', '2026-02-01 00:00:00')")
+        changed.commit()
+    plan = restore.look(saved.settings, "latest", overwrite=True)
+    restore.fetch(saved.settings, plan["id"], DATE)
+    assert (saved.root / "homes/alice/file").read_text() == "new", "people work on meanwhile"
+    restore.swap(saved.settings, DATE)
+    assert (saved.root / "homes/alice/file").read_text() == "old"
+    assert (saved.root / f"homes/.restore-{DATE}/before/alice/file").read_text() == "new"
+    assert not (saved.root / "homes/bob").exists()
+    assert (saved.root / f"homes/.restore-{DATE}/before/bob/file").read_text() == "new"
+    assert (saved.root / "etc/secrets/cookie").read_text() == "old"
+    assert (saved.root / f"etc/.restore-{DATE}/before/secrets/cookie").read_text() == "new"
+    assert (saved.root / "etc/hub.json").read_text() == "new", "settings are the inventory's"
+    assert (saved.root / "lib/image/base").read_text() == "of the host"
+    assert list(database.accounts(saved.database)) == ["alice"]
+    assert saved.results()["backup"], "results of backups are the host's"
+    # And what is aside is in no snapshot.
+    assert runs.backup(saved.settings)
+    restore.fetch(saved.settings, restore.resolve(saved.settings, "latest")["id"], "later")
+    assert list((saved.root / "homes/.restore-later/fetched").rglob(".restore-*")) == []
+
+
+def test_newer_data_is_named(saved: Host) -> None:
+    restore.look(saved.settings, "latest", overwrite=False)
+    path = saved.write("homes/alice/later", "new")
+    later = dt.datetime.now(dt.UTC).timestamp() + 60
+    os.utime(path, (later, later))
+    with pytest.raises(RestoreError, match=r"newer data on the host: .*homes/alice/later.*restore_overwrite=true"):
+        restore.look(saved.settings, "latest", overwrite=False)
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(saved.database)) as changed:
+        changed.execute("INSERT INTO users VALUES ('bob', '2026-02-01 00:00:00')")
+        changed.commit()
+    with pytest.raises(RestoreError, match="account bob"):
+        restore.look(saved.settings, "latest", overwrite=False)
+    assert restore.look(saved.settings, "latest", overwrite=True)["short"]
+
+
+def test_a_snapshot_that_is_not_there_is_told_with_those_that_are(saved: Host) -> None:
+    short = restore.resolve(saved.settings, "latest")["short_id"]
+    assert restore.resolve(saved.settings, short[:5])["short_id"] == short
+    with pytest.raises(RestoreError, match=f"0 snapshots .* begin with 'ffff0000'.*{short}"):
+        restore.resolve(saved.settings, "ffff0000")
+    saved.change(host="another.example.org")
+    with pytest.raises(RestoreError, match=r"has no snapshot of another\.example\.org"):
+        restore.resolve(saved.settings, "latest")
+
+
+def test_newer_versions_are_refused_and_older_ones_are_not() -> None:
+    host = {"berth": "0.2.0", "jupyterhub": "6.1.1"}
+    restore.refuse_newer_version({"berth": "0.1.9", "jupyterhub": "5.10.0"}, host)
+    restore.refuse_newer_version(host, host)
+    with pytest.raises(RestoreError, match=r"jupyterhub 6\.10\.0, and the host has 6\.1\.1"):
+        restore.refuse_newer_version({"berth": "0.2.0", "jupyterhub": "6.10.0"}, host)
+
+
+def test_a_user_gets_the_home_back_within_it_and_nothing_is_overwritten(saved: Host) -> None:
+    outside = saved.write("elsewhere/kept", "kept")
+    saved.write("homes/alice/file", "new")
+    (saved.root / "homes/alice/restored-2026-01-02").symlink_to(outside.parent)
+    done = restore.restore_user(saved.settings, "latest", "alice", "2026-01-02")
+    assert done["folder"] == "restored-2026-01-02-2", "a link that the user has put there is not followed"
+    assert (saved.root / "homes/alice/restored-2026-01-02-2/file").read_text() == "old"
+    assert (saved.root / "homes/alice/file").read_text() == "new"
+    assert [path.name for path in outside.parent.iterdir()] == ["kept"]
+    assert sorted(path.name for path in (saved.root / "homes").iterdir()) == ["alice"]
+
+
+def test_a_home_that_is_gone_is_made(saved: Host) -> None:
+    shutil.rmtree(saved.root / "homes/alice")
+    done = restore.restore_user(saved.settings, "latest", "alice", "2026-01-02")
+    assert (saved.root / "homes/alice" / done["folder"] / "file").read_text() == "old"
+
+
+def test_nobodys_home_is_told(saved: Host) -> None:
+    with pytest.raises(RestoreError, match="has no home of 'bob'"):
+        restore.restore_user(saved.settings, "latest", "bob", "2026-01-02")
+    assert not (saved.root / "homes/bob").exists()
+
+
+def test_a_snapshot_without_a_database_is_refused(host: Host) -> None:
+    host.write("homes/alice/file", "old")
+    host.database.write_bytes(b"no database at all, and longer than any header of one is" * 20)
+    assert not runs.backup(host.settings)
+    with pytest.raises(RestoreError, match="has no database of the hub"):
+        restore.fetch(host.settings, restore.resolve(host.settings, "latest")["id"], DATE)
+    assert (host.root / "homes/alice/file").read_text() == "old"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others")
+def test_files_follow_the_names_of_their_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two users have changed numbers with one another."""
+    first, second, other = (tmp_path / name for name in ("first", "second", "other"))
+    for path, number in ((first, 901), (second, 902), (other, 1000)):
+        path.write_text("x", encoding="utf-8")
+        os.chown(path, number, number)
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    now = {"users": {"berth": 902, "berth-proxy": 901}, "groups": {"berth": 902, "berth-proxy": 901}}
+    monkeypatch.setattr(runs, "manifest", lambda: now)
+    was = {"users": {"berth": 901, "berth-proxy": 902}, "groups": {"berth": 901, "berth-proxy": 902}}
+    restore.renumber(tmp_path, json.loads(json.dumps(was)))
+    assert [path.stat().st_uid for path in (first, second, other)] == [902, 901, 1000]
+    assert [path.stat().st_gid for path in (first, second, other)] == [902, 901, 1000]
+    assert Path("/etc/passwd").stat().st_uid == 0
