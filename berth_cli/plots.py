@@ -35,7 +35,10 @@ def draw(reports: Mapping[str, Mapping[str, Any]], file: Path) -> None:
     for part, (host, report) in zip(parts, reports.items(), strict=True):
         machine = report["machine"]
         part.set_title(f"berth bench {report['what']}: {host}, {machine['processors']} processors", loc="left")
-        {"storm": _storm, "scale": _scale}.get(report["what"], _every_figure)(part, report["seconds"])
+        if report["what"] == "proxy":
+            _fronts(part, report["figures"])
+        else:
+            {"storm": _storm, "scale": _scale}.get(report["what"], _every_figure)(part, report["seconds"])
         part.grid(visible=True, axis="x", alpha=0.3)
         part.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, format="png")
@@ -78,6 +81,20 @@ def _scale(part: Axes, series: Mapping[str, Sequence[float]]) -> None:
     part.set_ylim(bottom=0)
     part.set_xlabel("berths that run already")
     part.set_ylabel("seconds of a start")
+
+
+def _fronts(part: Axes, figures: Mapping[str, Mapping[str, float | str]]) -> None:
+    """What each front does in a second; what has none in front of it would dwarf them."""
+    kinds = {"requests/s": 0.2, "messages/s": -0.2}
+    fronts = [name for name, row in figures.items() if "messages/s" in row]
+    for place, name in enumerate(reversed(fronts)):
+        for kind, shift in kinds.items():
+            count = float(figures[name][kind])
+            part.barh(place + shift, count, 0.35, color=_color(name), alpha=1 if kind == "requests/s" else 0.6)
+            part.annotate(f" {count:,.0f} {kind}", (count, place + shift), va="center")
+    part.set_yticks(range(len(fronts)), list(reversed(fronts)))
+    part.margins(x=0.25)
+    part.set_xlabel("in a second")
 
 
 def _color(name: str) -> str:

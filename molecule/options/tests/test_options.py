@@ -229,7 +229,7 @@ class TestManyAtOnce:
         """They are there for this only."""
         hub.add_users(*({"name": name, "password": PASSWORD} for name in self.NAMES))
         yield
-        hub.add_users(*({"name": name, "state": "absent", "delete_home": True} for name in self.NAMES))
+        hub.add_users(*({"name": name, "state": "absent"} for name in self.NAMES))
 
     def test_all_start_in_the_order_in_which_they_came_and_see_their_place(self, hub: HubClient, host: Host) -> None:
         with ThreadPoolExecutor(len(self.NAMES) + 1) as pool:

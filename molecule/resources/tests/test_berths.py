@@ -82,6 +82,23 @@ def test_the_server_is_without_what_it_does_not_use(people: tuple[str, str], in_
     assert in_berth("alice", "grep -hE 'sqlalchemy|aiohttp|multidict' /proc/[0-9]*/maps").stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("path", "holds"),
+    [
+        ("/lab/api/settings/@jupyterlab/apputils-extension:themes", "JupyterLab Light"),
+        ("/lab/api/extensions", "jupyterlab_pygments"),
+        ("/lsp/status", "basedpyright"),
+        ("/nbconvert/html/notebooks/hello.ipynb", "jp-Notebook"),
+        ("/api/kernelspecs", "python3"),
+    ],
+)
+def test_what_the_server_loads_later_is_there_when_asked_for(
+    hub: HubClient, people: tuple[str, str], path: str, holds: str
+) -> None:
+    answer = hub.as_user("alice", "GET", path)
+    assert (answer.status_code, holds in answer.text) == (200, True), answer.text[:300]
+
+
 def test_packages_are_there_and_compiled(people: tuple[str, str], in_berth: InBerth) -> None:
     code = "import ipywidgets, jupyterlab, matplotlib, nbgitpuller, notebook, numpy, pandas; print(pandas.__cached__)"
     compiled = in_berth("alice", f"python -c '{code}'; command -v git").stdout.splitlines()[0]

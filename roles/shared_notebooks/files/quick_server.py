@@ -8,16 +8,16 @@ stand-ins while the server is imported.
 Whatever does not go as expected, be it another version or another way to start, is left to the console script.
 """
 
+import gc
 import importlib
-import importlib.metadata
 import os
 import sys
 import types
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import later
+import stand_ins
 
 OFF = "BERTH_PLAIN_SERVER"
 """Environment variable that, if it is not empty, leaves the server as it is."""
@@ -26,88 +26,43 @@ _OTHER_WAYS = ("JUPYTERHUB_SINGLEUSER_APP", "JUPYTERHUB_SINGLEUSER_EXTENSION")
 """What JupyterHub reads to start something else than a server extension."""
 
 
-class _Client:
-    """JupyterLab's extension manager makes an `httpx.AsyncClient` at its start, and uses it when somebody opens it."""
-
-    def __init__(self, **options: Any) -> None:
-        self._options = options
-
-    @cached_property
-    def _real(self) -> Any:
-        return later.load("httpx").AsyncClient(**self._options)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-
-class _Answer:
-    """As much of aiohttp's answer as the server uses."""
-
-    def __init__(self, status: int, headers: Any, body: bytes) -> None:
-        self.status, self.headers, self._body = status, headers, body
-
-    async def text(self) -> str:
-        return self._body.decode()
-
-
-async def fetch(
-    url: str,
-    *,
-    method: str = "GET",
-    raise_for_status: bool = True,
-    headers: dict[str, str] | None = None,
-    data: str | bytes | None = None,
-    **options: Any,
-) -> Any:
-    """Ask the hub as JupyterHub's own function of this name does, with tornado's client, which is loaded anyhow.
-
-    With TLS between hub and servers, and whatever else it is told, it is JupyterHub's own.
-    """
-    if options or not url.startswith("http://"):
-        own = later.load("jupyterhub.httpclient").fetch
-        return await own(url, method=method, raise_for_status=raise_for_status, headers=headers, data=data, **options)
-    from tornado.simple_httpclient import SimpleAsyncHTTPClient  # noqa: PLC0415 (what is imported when is the point)
-
-    answer = await SimpleAsyncHTTPClient().fetch(
-        url,
-        method=method,
-        headers=headers,
-        body=data,
-        raise_error=raise_for_status,
-        allow_nonstandard_methods=True,
-        # What aiohttp takes, in seconds.
-        connect_timeout=30,
-        request_timeout=300,
-    )
-    return _Answer(answer.code, answer.headers, answer.body)
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
 _LATER: dict[str, dict[str, Any]] = {
     # JupyterHub's client, for what is asked and told the hub; here it is tornado's.
     "aiohttp": {},
-    "jupyterhub.httpclient": {"fetch": fetch},
+    "jupyterhub.httpclient": {"fetch": stand_ins.fetch},
     # The hub's own tables and roles.
     "jupyterhub.orm": {},
     "jupyterhub.roles": {},
     # Of IPython, the server asks for one path; kernels are processes of their own.
-    "IPython": {},
+    "IPython": {"paths": later.Elsewhere("IPython.paths"), "utils": later.Elsewhere("IPython.utils")},
     # Lists of extensions that a site forbids or allows, from a web address.
     "requests": {},
     # JupyterLab's extension manager, when somebody opens it.
-    "httpx": {"__version__": _version("httpx"), "AsyncClient": _Client},
+    "httpx": {"__version__": stand_ins.version("httpx"), "AsyncClient": stand_ins.HTTPClient},
     # Times in messages of kernels.
-    "dateutil.parser": {"isoparse": later.call("dateutil.parser", "isoparse")},
-    "dateutil.tz": {"tzlocal": later.call("dateutil.tz", "tzlocal")},
+    "dateutil.parser": {"isoparse": later.Later("dateutil.parser", "isoparse")},
+    "dateutil.tz": {"tzlocal": later.Later("dateutil.tz", "tzlocal")},
     # Formats that no schema of the server's has: durations and addresses.
     "arrow": {},
-    "rfc3986_validator": {"validate_rfc3986": later.call("rfc3986_validator", "validate_rfc3986")},
+    "rfc3986_validator": {"validate_rfc3986": later.Later("rfc3986_validator", "validate_rfc3986")},
+    # Settings of JupyterLab and events are validated when there are some; notebooks are by another library.
+    "jsonschema": {
+        "Draft4Validator": later.Later("jsonschema", "Draft4Validator"),
+        "Draft7Validator": later.Later("jsonschema", "Draft7Validator"),
+        "ValidationError": later.Elsewhere("jsonschema.exceptions", "ValidationError"),
+        "_utils": later.Elsewhere("jsonschema._utils"),
+        "exceptions": later.Elsewhere("jsonschema.exceptions"),
+        "validators": stand_ins.Validators(),
+    },
+    # Events that nobody listens to.
+    "jupyter_events.schema": {"EventSchema": later.Later("jupyter_events.schema", "EventSchema"), "SchemaType": Any},
+    "jupyter_events.schema_registry": {
+        "SchemaRegistry": stand_ins.EventSchemas,
+        "SchemaRegistryException": stand_ins.EventDeclaredError,
+    },
+    "jupyter_events.validators": {"JUPYTER_EVENTS_CORE_VALIDATOR": stand_ins.EventValidator()},
+    # Language servers, which few images have.
+    "jupyter_lsp.serverextension": {"load_jupyter_server_extension": stand_ins.load_language_servers},
 }
 """Modules that are loaded when they are used, and what is handed out of them before."""
 
@@ -128,6 +83,7 @@ def load() -> Callable[[], Any]:
         Exception: whatever, if this is not the JupyterHub that it was written for; then nothing of it stays imported.
     """
     before = set(sys.modules)
+    gc.disable()
     take_back = later.install(_LATER)
     try:
         import jupyterhub  # noqa: PLC0415 (what is imported when is the point)
@@ -142,8 +98,10 @@ def load() -> Callable[[], Any]:
         jupyterhub.singleuser = package
         from jupyterhub.singleuser import extension  # noqa: PLC0415
 
+        _collect_garbage_from_then_on()
         package.main = extension.main  # type: ignore[attr-defined]
     except BaseException:
+        gc.enable()
         take_back()
         for name in set(sys.modules) - before:
             del sys.modules[name]
@@ -152,6 +110,20 @@ def load() -> Callable[[], Any]:
         del sys.modules[name]
     main: Callable[[], Any] = extension.main
     return main
+
+
+def _collect_garbage_from_then_on() -> None:
+    """Have Python look for garbage once the server serves: what it has made for its start is there to stay."""
+    from jupyter_server.serverapp import ServerApp  # noqa: PLC0415 (what is imported when is the point)
+
+    serve = ServerApp.start_ioloop
+
+    def start_ioloop(server: Any) -> None:
+        gc.freeze()
+        gc.enable()
+        serve(server)
+
+    ServerApp.start_ioloop = start_ioloop  # type: ignore[method-assign, assignment]
 
 
 def _module(name: str, **names: Any) -> types.ModuleType:

@@ -129,6 +129,16 @@ def test_a_plot_shows_every_figure(found: dict[str, Any], series: str, tmp_path:
     assert file.read_bytes() != image
 
 
+def test_a_plot_of_fronts_shows_what_each_does_in_a_second(tmp_path: Path) -> None:
+    images = set()
+    for requests, messages in ((4000, 3000), (5000, 3000), (5000, 2000)):
+        figures = {"no front, no TLS": {"requests/s": 9000}, "berth": {"requests/s": requests, "messages/s": messages}}
+        report = {"what": "proxy", "machine": FOUND["machine"], "seconds": {}, "figures": figures}
+        plots.draw({"one": report}, tmp_path / "found.png")
+        images.add((tmp_path / "found.png").read_bytes())
+    assert len(images) == 3
+
+
 def test_a_plot_is_drawn_beside_the_table(checkout: Checkout, tmp_path: Path) -> None:
     checkout.write("playbooks/bench.yml", playbook(FOUND))
     result = checkout.run("bench", "spawn", "--plot", str(tmp_path / "x.png"))

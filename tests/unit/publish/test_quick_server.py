@@ -106,7 +106,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 hub = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
 threading.Thread(target=hub.serve_forever, daemon=True).start()
-own, ours = later.load("jupyterhub.httpclient").fetch, quick_server.fetch
+own, ours = later.load("jupyterhub.httpclient").fetch, quick_server.stand_ins.fetch
 assert own is not ours and jupyterhub.services.auth.fetch is ours
 
 async def ask(fetch, status, **named):

@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from berth_bench.hubs import BenchError, Hub, berth, run, stock
@@ -47,8 +47,9 @@ def guests(hub: Hub, names: list[str]) -> Iterator[list[str]]:
         if hub.name == "berth":
             for name in made:
                 shutil.rmtree(_HOMES / name, ignore_errors=True)
-        elif made:  # DockerSpawner keeps the container of a server that was stopped.
-            run("docker", "rm", "--force", *(f"jupyter-{name}" for name in made))
+        elif made:  # DockerSpawner keeps the container of a server that was stopped; one that did not start has none.
+            with suppress(BenchError):
+                run("docker", "rm", "--force", *(f"jupyter-{name}" for name in made))
 
 
 def measure(rounds: int) -> Series:
