@@ -14,6 +14,7 @@ import os
 import sys
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import later
@@ -66,6 +67,20 @@ _LATER: dict[str, dict[str, Any]] = {
 }
 """Modules that are loaded when they are used, and what is handed out of them before."""
 
+_WITH_ANY_VERSION = ("jupyterhub.orm", "jupyterhub.roles")
+"""Those of which nothing is handed out that another version might use otherwise."""
+
+WRITTEN_FOR = {
+    "jsonschema": "4.26.0",
+    "jupyter_events": "0.12.1",
+    "jupyter_lsp": "2.3.1",
+    "jupyter_server": "2.21.1",
+    "jupyterhub": "6.1.1",
+    "jupyterlab": "4.6.6",
+    "jupyterlab_server": "2.28.1",
+}
+"""Versions with which all of it was tried, those of Berth's own image; with others a server starts slower."""
+
 _STAND_INS: dict[str, dict[str, Any]] = {
     # The log leaves health checks out by this class, which the hub alone has.
     "jupyterhub.handlers": {"__path__": []},
@@ -84,7 +99,7 @@ def load() -> Callable[[], Any]:
     """
     before = set(sys.modules)
     gc.disable()
-    take_back = later.install(_LATER)
+    take_back = later.install(_LATER if _is_known() else {name: {} for name in _WITH_ANY_VERSION})
     try:
         import jupyterhub  # noqa: PLC0415 (what is imported when is the point)
 
@@ -110,6 +125,14 @@ def load() -> Callable[[], Any]:
         del sys.modules[name]
     main: Callable[[], Any] = extension.main
     return main
+
+
+def _is_known() -> bool:
+    """Whether all that is installed is what this was written for; by names of folders, since reading takes time."""
+    return all(
+        any(Path(folder, f"{name}-{version}.dist-info").is_dir() for folder in sys.path)
+        for name, version in WRITTEN_FOR.items()
+    )
 
 
 def _collect_garbage_from_then_on() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +53,20 @@ def plain(tmp_path: Path) -> Path:
     script.write_text(PLAIN)
     script.chmod(0o755)
     return script
+
+
+def test_it_was_tried_with_what_is_in_the_image() -> None:
+    """After a refresh of the image's pins: try it, here and in test_berths.py of molecule, then say so there."""
+    pins = (FILES.parents[1] / "notebook_image" / "files" / "requirements.txt").read_text(encoding="utf-8")
+    pinned = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", pins, re.MULTILINE))
+    written_for = json.loads(python("import json; print(json.dumps(quick_server.WRITTEN_FOR))"))
+    assert {name: pinned[name.replace("_", "-")] for name in written_for} == written_for
+
+
+def test_with_other_versions_only_the_hubs_own_code_is_left_out() -> None:
+    code = "quick_server.WRITTEN_FOR['jupyter_server'] = '2.20.0'; quick_server.load(); import jsonschema"
+    show = "print(type(jsonschema).__name__, 'sqlalchemy' in sys.modules, 'jsonschema.exceptions' in sys.modules)"
+    assert python(f"{code}\n{show}") == "module False True"
 
 
 UNUSED = ("sqlalchemy", "alembic", "jupyterhub.handlers", "aiohttp.", "dateutil.parser.")
