@@ -146,12 +146,12 @@ def test_a_flipped_bit_is_found_and_loud(host: Host, on_host: OnHost, before: di
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("echo another-key-altogether >/etc/berth/secrets/backup_password", "set backup_password to the one"),
+        ("echo another-key-altogether >/etc/berth/secrets/backup_key", "set backup_password to the one"),
         ("mv /srv/berth/backup/config /srv/berth/backup/config.away", "is not there any more"),
     ],
 )
 def test_what_is_wrong_is_said_and_loud(host: Host, before: dict[str, Any], change: str, says: str) -> None:
-    keep = "tar -C / -cf /root/kept.tar etc/berth/secrets/backup_password etc/berth/backup.json srv/berth/backup/config"
+    keep = "tar -C / -cf /root/kept.tar etc/berth/secrets/backup_key etc/berth/backup.json srv/berth/backup/config"
     host.check_output(keep)
     try:
         host.check_output(change)
@@ -167,7 +167,7 @@ def test_what_is_wrong_is_said_and_loud(host: Host, before: dict[str, Any], chan
 
 def test_a_lost_disk(host: Host, hub: HubClient, on_host: OnHost, before: dict[str, Any]) -> None:
     """All that is left is the repository, its key, and the inventory."""
-    key = host.check_output("cat /etc/berth/secrets/backup_password")
+    key = host.check_output("cat /etc/berth/secrets/backup_key")
     converge(playbook="remove")
     host.check_output("cd /srv/berth && rm -rf kept.tar homes shared folders && [ ! -e kept.tar ] && [ ! -e homes ]")
     converge(variables={"backup_password": key})

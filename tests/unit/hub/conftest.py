@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import itertools
 import json
+import os
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -54,6 +57,10 @@ SETTINGS: dict[str, Any] = {
 """What Ansible renders, where nothing is out of the ordinary."""
 
 
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = itertools.cycle(range(20_000 + 500 * (_PROCESS % 20), 20_000 + 500 * (_PROCESS % 20 + 1)))
+
+
 def changed(**changes: Any) -> dict[str, Any]:
     """Valid settings with some changed, as `altered` has it."""
     return altered(SETTINGS, changes)
@@ -88,9 +95,14 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) ->
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nobody listens on right now, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports of the loopback address that nobody listens on right now, all different.
+
+    Below those that the kernel gives to whoever asks for any: what is free now must still be so when a hub has started.
+    Each of pytest's processes has some of its own.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-PASSWORD = "backup_password"
+PASSWORD = "backup_key"
 ENVIRONMENT = "backup_environment.json"
 SSH_KEY = "backup_ssh_key"
 SSH_KNOWN_HOSTS = "backup_ssh_known_hosts"
