@@ -39,7 +39,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"backup_repository": "/var/lib/berth/backup", "backup_keep_last": 0, "backup_password": "too-short"},
         ["backup_repository is /var/lib/berth/backup", "backup_keep_last is 0", "backup_password", "16 characters"],
     ),
-    "backup over sftp": ({"backup_repository": "sftp:a@b:/c"}, ["set backup_ssh_key and backup_ssh_known_hosts"]),
+    "sftp": ({"backup_repository": "sftp:a@b:/c"}, ["set backup_ssh_key and backup_ssh_known_hosts"]),
     "when": ({"backup_calendar": "at night"}, ["backup_calendar (at night)", "no moment that systemd understands"]),
     "nothing": ({"shared_notebooks_source": "EMPTY"}, ["shared_notebooks_source is", "has no notebook"]),
     "git": (

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from conftest import PASSWORD, PLATFORM
 from converging import converge, refusal, report
 from hub_client import HubClient, wait_until
@@ -42,7 +43,9 @@ def login(hub: HubClient, name: str, password: str) -> bool:
     browser.get(address, timeout=30)
     data = {"username": name, "password": password, "_xsrf": browser.cookies.get("_xsrf", path="/hub/")}
     browser.post(address, data=data, timeout=60, allow_redirects=False)
-    return bool(browser.get(f"{hub.url}/hub/home", timeout=30, allow_redirects=False).ok)
+    # Who is not logged in is sent to the page to log in.
+    home = browser.get(f"{hub.url}/hub/home", timeout=30, allow_redirects=False)
+    return bool(home.status_code == requests.codes.ok)
 
 
 def status() -> Any:
