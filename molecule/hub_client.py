@@ -89,6 +89,18 @@ class HubClient:
             self._tokens[user] = self.api("POST", f"/users/{user}/tokens", json={"note": "check"})["token"]
         return self._tokens[user]
 
+    def logs_in(self, name: str, password: str) -> bool:
+        """Whether a person gets in by the page to log in."""
+        address = f"{self.url}/hub/login"
+        browser = requests.Session()
+        browser.trust_env, browser.verify = False, self.ca
+        browser.get(address, timeout=30)
+        data = {"username": name, "password": password, "_xsrf": browser.cookies.get("_xsrf", path="/hub/")}
+        browser.post(address, data=data, timeout=60, allow_redirects=False)
+        # Who is not logged in is sent to the page to log in.
+        home = browser.get(f"{self.url}/hub/home", timeout=30, allow_redirects=False)
+        return home.status_code == requests.codes.ok and any("hub-login" in cookie.name for cookie in browser.cookies)
+
     def server_url(self, user: str) -> str:
         """Address of the user's server, without a slash at its end."""
         return f"{self.url}/user/{user}"

@@ -20,24 +20,11 @@ def play(name: str) -> int:
     return changes(converge(variables=SITE, playbook=name))
 
 
-def login(hub: HubClient, name: str, password: str) -> bool:
-    """Whether a person gets in by the page to log in."""
-    address = f"{hub.url}/hub/login"
-    browser = hub.session.__class__()
-    browser.trust_env, browser.verify = False, hub.ca
-    browser.get(address, timeout=30)
-    data = {"username": name, "password": password, "_xsrf": browser.cookies.get("_xsrf", path="/hub/")}
-    browser.post(address, data=data, timeout=60, allow_redirects=False)
-    return browser.get(f"{hub.url}/hub/home", timeout=30, allow_redirects=False).ok and any(
-        "hub-login" in cookie.name for cookie in browser.cookies
-    )
-
-
 @pytest.fixture(scope="module")
 def before(host: Host, hub: HubClient, people: tuple[str, str]) -> dict[str, Any]:
     """Something of everybody's that must come back."""
-    assert login(hub, "alice", PASSWORD)
-    assert not login(hub, "alice", "another-long-password")
+    assert hub.logs_in("alice", PASSWORD)
+    assert not hub.logs_in("alice", "another-long-password")
     assert host.run("docker exec berth-alice sh -c 'echo mine > ~/mine.txt'").succeeded
     facts: dict[str, Any] = {
         "secrets": host.check_output("sha256sum /etc/berth/secrets/* /etc/berth/tls/ca.crt"),
@@ -97,8 +84,8 @@ def test_one_converge_brings_everything_back(host: Host, hub: HubClient, before:
     wait_until(hub.healthy, 120)
     assert not host.file(KEPT).exists
     assert host.check_output("sha256sum /etc/berth/secrets/* /etc/berth/tls/ca.crt") == before["secrets"]
-    assert login(hub, "alice", PASSWORD)
-    assert not login(hub, "alice", "another-long-password")
+    assert hub.logs_in("alice", PASSWORD)
+    assert not hub.logs_in("alice", "another-long-password")
     hub.start("alice")
     assert host.check_output("docker exec berth-alice sh -c 'cat ~/mine.txt'") == "mine"
     assert hub.execute("alice", hub.new_kernel("alice"), "print(6 * 7)").strip() == "42"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from conftest import PASSWORD, PLATFORM
 from converging import converge, refusal, report
 from hub_client import HubClient, wait_until
@@ -35,19 +34,6 @@ class OnHost:
         return found
 
 
-def login(hub: HubClient, name: str, password: str) -> bool:
-    """Whether a person gets in by the page to log in."""
-    address = f"{hub.url}/hub/login"
-    browser = hub.session.__class__()
-    browser.trust_env, browser.verify = False, hub.ca
-    browser.get(address, timeout=30)
-    data = {"username": name, "password": password, "_xsrf": browser.cookies.get("_xsrf", path="/hub/")}
-    browser.post(address, data=data, timeout=60, allow_redirects=False)
-    # Who is not logged in is sent to the page to log in.
-    home = browser.get(f"{hub.url}/hub/home", timeout=30, allow_redirects=False)
-    return bool(home.status_code == requests.codes.ok)
-
-
 def status() -> Any:
     return report(playbook="status")["backup"]
 
@@ -61,7 +47,7 @@ def on_host(host: Host) -> OnHost:
 def before(host: Host, hub: HubClient, on_host: OnHost) -> dict[str, Any]:
     """Two users, alice with a running server and files of many kinds, in a snapshot made while the database is busy."""
     hub.add_users(*({"name": name, "password": PASSWORD} for name in ("alice", "bob")))
-    assert login(hub, "alice", PASSWORD)
+    assert hub.logs_in("alice", PASSWORD)
     hub.start("alice")
     kernel = hub.new_kernel("alice")
     hub.execute("alice", kernel, "x = 41")
@@ -113,7 +99,7 @@ def test_what_is_newer_is_not_overwritten_unasked(host: Host, hub: HubClient, be
     assert "script.sh" in said
     assert "account carol" in said
     assert "restore_overwrite" in said
-    assert login(hub, "carol", PASSWORD)
+    assert hub.logs_in("carol", PASSWORD)
 
 
 def test_a_whole_host_goes_back(host: Host, hub: HubClient, on_host: OnHost, before: dict[str, Any]) -> None:
@@ -125,10 +111,10 @@ def test_a_whole_host_goes_back(host: Host, hub: HubClient, on_host: OnHost, bef
     a, b, sound = json.loads(on_host.run("counts"))
     assert a == b > 0, "the snapshot's database is of one moment"
     assert sound == "ok"
-    assert login(hub, "alice", PASSWORD)
-    assert not login(hub, "alice", NEW_PASSWORD)
-    assert login(hub, "bob", PASSWORD)
-    assert not login(hub, "carol", PASSWORD)
+    assert hub.logs_in("alice", PASSWORD)
+    assert not hub.logs_in("alice", NEW_PASSWORD)
+    assert hub.logs_in("bob", PASSWORD)
+    assert not hub.logs_in("carol", PASSWORD)
     assert hub.server("alice") is None, "her container is gone, and the hub knows"
     hub.start("alice")
     hub.stop("alice")
@@ -182,7 +168,7 @@ def test_a_lost_disk(host: Host, hub: HubClient, on_host: OnHost, before: dict[s
     assert on_host.tell(f"{HOMES}/alice/kept") == before["files"]
     hub.operator = {"Authorization": f"token {host.check_output('cat /etc/berth/secrets/operator_token')}"}
     for name in ("alice", "bob"):
-        assert login(hub, name, PASSWORD)
+        assert hub.logs_in(name, PASSWORD)
     hub.start("alice")
     assert host.check_output(f"stat -c %u {HOMES}/alice") == "1000"
 

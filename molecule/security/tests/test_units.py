@@ -14,6 +14,7 @@ EXPOSURE = {
     "berth-exporter.service": 2.5,
     "berth-firewall-watch.service": 2.5,
     "berth-homes@.service": 2.5,
+    "berth-reclaim.service": 2.5,
     # To check a password of the host's it is root, and reads the host's shadow file.
     "berth-pam@.service": 3.0,
 }
