@@ -22,6 +22,7 @@ from berth_cli.real_hosts import check, remove
 from berth_cli.restore import restore
 from berth_cli.status import status
 from berth_cli.testing import test
+from berth_cli.upgrade import rollback, upgrade
 from berth_cli.users import users
 
 if TYPE_CHECKING:
@@ -67,7 +68,22 @@ def version() -> None:
     click.echo(f"python {platform.python_version()}")
 
 
-for command in (up, check, down, remove, status, users, notebooks, backup, restore, logs, bench, test):
+for command in (
+    up,
+    upgrade,
+    rollback,
+    check,
+    down,
+    remove,
+    status,
+    users,
+    notebooks,
+    backup,
+    restore,
+    logs,
+    bench,
+    test,
+):
     cli.add_command(command)
 
 

@@ -114,6 +114,7 @@ def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
             state.append(f"  slow: it took {seconds:.0f} s to answer", style="yellow")
         facts.add_row("State" if part == PARTS[0] else "", state)
     facts.add_row("Versions", Text(", ".join(f"{name} {value}" for name, value in report["versions"].items() if value)))
+    facts.add_row("Release", _release(report.get("release") or {}))
     for disk in report["disk"]:
         used = f"{disk['path']}  {size(disk['used_bytes'])} of {size(disk['size_bytes'])} ({disk['percent']} %)"
         facts.add_row("Disk", Text(used))
@@ -135,6 +136,16 @@ def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
         console.print(
             Text(f"did not start {ago(failed['time'])}: {failed['user']} {failed['server']}  {first_line}", style="red")
         )
+
+
+def _release(found: Mapping[str, Any]) -> Text:
+    if not found.get("converged"):
+        text = "not noted yet: berth up"
+    else:
+        of = f" ({found['commit']})" if found.get("commit") else ""
+        text = f"Berth {found['berth']}{of}, since {found['converged'][:16].replace('T', ' ')} UTC"
+    kept = len(found.get("kept", []))
+    return Text(text + (f"; {kept} kept: berth rollback --list" if kept else ""))
 
 
 def _backup(found: Mapping[str, Any] | None) -> Text:
