@@ -25,6 +25,7 @@ def converge(
     *,
     check: bool = False,
     playbook: str = "site",
+    project: Path = PROJECT,
 ) -> subprocess.CompletedProcess[str]:
     """Run a playbook on the platform that the environment names.
 
@@ -34,11 +35,12 @@ def converge(
         tags: roles to run, like `["proxy", "jupyterhub"]`; all without it.
         check: a dry run with differences (`--check --diff`) instead.
         playbook: its name below playbooks/.
+        project: another checkout than this one.
 
     Raises:
         AssertionError: with the end of the output, if it fails.
     """
-    done = _run(host_env, variables, tags, check=check, playbook=playbook)
+    done = _run(host_env, variables, tags, check=check, playbook=playbook, project=project)
     assert done.returncode == 0, f"{playbook} with {sorted(variables or {})} failed:\n{_tail(done)}"
     return done
 
@@ -70,6 +72,27 @@ def refusal(
     done = _run(host_env, variables, tags, check=False, playbook=playbook)
     assert done.returncode != 0, f"{playbook} was not refused:\n{_tail(done)}"
     assert changes(done) == 0, f"{playbook} changed something before it refused:\n{_tail(done)}"
+    return _complaints(done)
+
+
+def failure(
+    variables: Mapping[str, Any] | None = None,
+    tags: Sequence[str] | None = None,
+    *,
+    playbook: str = "site",
+    project: Path = PROJECT,
+) -> str:
+    """Run a playbook that must fail on its way; returns its messages in one line.
+
+    Raises:
+        AssertionError: if it does not fail.
+    """
+    done = _run(None, variables, tags, check=False, playbook=playbook, project=project)
+    assert done.returncode != 0, f"{playbook} did not fail:\n{_tail(done)}"
+    return _complaints(done)
+
+
+def _complaints(done: subprocess.CompletedProcess[str]) -> str:
     message = re.search(r"(?s)(\[ERROR\]|fatal:|ERROR!).*?(?=PLAY RECAP|\Z)", done.stdout + done.stderr)
     return " ".join((message[0] if message else done.stdout + done.stderr).split())
 
@@ -103,10 +126,11 @@ def _run(
     *,
     check: bool,
     playbook: str,
+    project: Path = PROJECT,
 ) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
-        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "ANSIBLE_CONFIG": str(project / "ansible.cfg"),
         "ANSIBLE_STDOUT_CALLBACK": "default",  # the one whose recap is read
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_FORCE_COLOR": "false",
@@ -124,7 +148,7 @@ def _run(
             f"playbooks/{playbook}.yml",
         ]
         return subprocess.run(
-            command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
+            command, cwd=project, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
         )
 
 
