@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -119,6 +121,26 @@ def assert_converges_to_nothing(
     assert changes(done) == 0, f"changed something again:\n{_changed(done)}"
 
 
+@contextmanager
+def begun(
+    variables: Mapping[str, Any] | None = None,
+    tags: Sequence[str] | None = None,
+    *,
+    playbook: str = "site",
+    project: Path = PROJECT,
+) -> Iterator[None]:
+    """A run of a playbook that breaks off at the end of the block, as with a machine that is switched off."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="variables-") as file:
+        command = _command(file, variables, tags, check=False, playbook=playbook)
+        with subprocess.Popen(
+            command, cwd=project, env=_environment(None, project), stdout=subprocess.DEVNULL, start_new_session=True
+        ) as process:
+            try:
+                yield
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
 def _run(
     host_env: Mapping[str, str] | None,
     variables: Mapping[str, Any] | None,
@@ -128,7 +150,20 @@ def _run(
     playbook: str,
     project: Path = PROJECT,
 ) -> subprocess.CompletedProcess[str]:
-    environment = {
+    with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="variables-") as file:
+        return subprocess.run(
+            _command(file, variables, tags, check=check, playbook=playbook),
+            cwd=project,
+            env=_environment(host_env, project),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+            check=False,
+        )
+
+
+def _environment(host_env: Mapping[str, str] | None, project: Path) -> dict[str, str]:
+    return {
         **os.environ,
         "ANSIBLE_CONFIG": str(project / "ansible.cfg"),
         "ANSIBLE_STDOUT_CALLBACK": "default",  # the one whose recap is read
@@ -136,20 +171,21 @@ def _run(
         "ANSIBLE_FORCE_COLOR": "false",
         **(host_env or {}),
     }
-    with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="variables-") as file:
-        json.dump(dict(variables or {}), file)
-        file.flush()
-        command = [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "--inventory=inventory/demo",
-            f"--extra-vars=@{file.name}",
-            *([f"--tags={','.join(tags)}"] if tags else []),
-            *(["--check", "--diff"] if check else []),
-            f"playbooks/{playbook}.yml",
-        ]
-        return subprocess.run(
-            command, cwd=project, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
-        )
+
+
+def _command(
+    file: IO[str], variables: Mapping[str, Any] | None, tags: Sequence[str] | None, *, check: bool, playbook: str
+) -> list[str]:
+    json.dump(dict(variables or {}), file)
+    file.flush()
+    return [
+        str(Path(sys.executable).with_name("ansible-playbook")),
+        "--inventory=inventory/demo",
+        f"--extra-vars=@{file.name}",
+        *([f"--tags={','.join(tags)}"] if tags else []),
+        *(["--check", "--diff"] if check else []),
+        f"playbooks/{playbook}.yml",
+    ]
 
 
 def _tail(done: subprocess.CompletedProcess[str]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 from conftest import PASSWORD
-from converging import PROJECT, changes, converge, failure, report
+from converging import PROJECT, begun, changes, converge, failure, report
 from hub_client import HubClient, wait_until
 from testinfra.host import Host
 
@@ -32,10 +32,10 @@ ASK_REVISION = """
 import sqlite3, sys
 print(*sqlite3.connect(sys.argv[1]).execute("SELECT version_num FROM alembic_version").fetchone())
 """
-VARIABLES = {"jupyterhub_idle": "sleep"}
-"""Of every converge here: one server sleeps all the time."""
+BROKEN = '\nimport sys, time\n\nif "upgrade-db" not in sys.argv:\n    '
+"""At the end of a configuration: the migration works, and the hub does what follows."""
 
-QUICK = {**VARIABLES, "upgrade_backup": False, "proxy_health_seconds": 12}
+QUICK = {"upgrade_backup": False, "proxy_health_seconds": 12}
 """For upgrades that must fail: the first one has shown that a snapshot is made."""
 
 ONLY = ["jupyterhub", "proxy"]
@@ -106,7 +106,7 @@ def older(host: Host, hub: HubClient, tmp_path_factory: pytest.TempPathFactory) 
     )
     # An older release does not take over what a newer one has written.
     host.check_output(f"systemctl stop berth-hub && rm -rf {DATABASE}* /opt/berth/hub")
-    converge(variables=VARIABLES, tags=["jupyterhub"], project=place)
+    converge(tags=["jupyterhub"], project=place)
     wait_until(hub.healthy)
     hub.forget_tokens()
     hub.add_users(*({"name": name, "password": PASSWORD} for name in ("alice", "bob", "dave")))
@@ -137,7 +137,9 @@ def assert_goes_on(host: Host, hub: HubClient, kernel: str) -> None:
 def test_one_that_cannot_start_is_left_again_with_its_database(
     host: Host, hub: HubClient, kernel: str, tmp_path: Path
 ) -> None:
-    broken = checkout(tmp_path / "berth", **{CONFIGURATION: (r"\Z", '\nraise RuntimeError("broken on purpose")\n')})
+    broken = checkout(
+        tmp_path / "berth", **{CONFIGURATION: (r"\Z", BROKEN + 'raise RuntimeError("broken on purpose")\n')}
+    )
     with downtime(hub, "upgrade to a hub that cannot start, and back"):
         said = failure(variables=QUICK, tags=ONLY, playbook="upgrade", project=broken)
     assert f"the release before serves again: Berth 0.0.9, JupyterHub {OLDER}" in said
@@ -152,9 +154,9 @@ def test_one_that_cannot_start_is_left_again_with_its_database(
 
 
 def test_an_upgrade(host: Host, hub: HubClient, kernel: str) -> None:
-    snapshots = len(report({"backup_runs_what": "list"}, playbook="backup"))
+    snapshot = report(playbook="status")["backup"]["good"]
     with downtime(hub, "upgrade with a migration"):
-        done = converge(variables=VARIABLES, playbook="upgrade")
+        done = converge(playbook="upgrade")
     assert changes(done) > 0
     lock = (PROJECT / LOCK).read_text(encoding="utf-8")
     newer = re.search(r"(?m)^jupyterhub==(\S+)", lock)
@@ -162,22 +164,35 @@ def test_an_upgrade(host: Host, hub: HubClient, kernel: str) -> None:
     assert hub.api("GET", "/")["version"] == newer[1]
     assert revision(host) != OLDER_SCHEMA
     assert_goes_on(host, hub, kernel)
-    noted = report(playbook="status")["release"]
+    now = report(playbook="status")
+    assert now["backup"]["good"] != snapshot
+    noted = now["release"]
     assert (noted["jupyterhub"], noted["kept"][0]["jupyterhub"]) == (newer[1], OLDER)
-    assert len(report({"backup_runs_what": "list"}, playbook="backup")) == snapshots + 1
-    again = converge(variables=VARIABLES, tags=["release", "jupyterhub", "proxy"])
+    again = converge(tags=["release", "jupyterhub", "proxy"])
     assert changes(again) == 0, "the time in the note changes only with the rest"
 
 
-def test_one_that_is_never_healthy_is_left_again(host: Host, hub: HubClient, kernel: str, tmp_path: Path) -> None:
+def test_a_host_goes_back_by_itself_when_whoever_upgrades_it_is_gone(
+    host: Host, hub: HubClient, kernel: str, tmp_path: Path
+) -> None:
     hub.add_users({"name": "carol", "password": PASSWORD})
-    broken = checkout(tmp_path / "berth", **{CONFIGURATION: (r"\Z", "\nimport time\n\ntime.sleep(3600)\n")})
-    with downtime(hub, "upgrade to a hub that never answers, and back"):
-        said = failure(variables=QUICK, tags=ONLY, playbook="upgrade", project=broken)
-    assert "the release before serves again" in said
-    assert "stayed as it is" in said, "of the same schema nothing is lost"
+    broken = checkout(tmp_path / "berth", **{CONFIGURATION: (r"\Z", f"{BROKEN}time.sleep(3600)\n")})
+    lost = {**QUICK, "jupyterhub_migration_seconds": 5, "upgrade_lost_seconds": 20}
+    with downtime(hub, "upgrade to a hub that never answers, by somebody who is gone, and back"):
+        with begun(variables=lost, tags=ONLY, playbook="upgrade", project=broken):
+            wait_until(lambda: not answers(hub), 180)
+        wait_until(lambda: kept()[0]["gave_up"].startswith("the hub did not answer for 20 s"), 180, every=2)
+    assert hub.healthy()
+    assert "sleep" not in host.check_output("cat /etc/berth/jupyterhub_config.py")
     assert_goes_on(host, hub, kernel)
-    assert hub.logs_in("carol", PASSWORD)
+    assert hub.logs_in("carol", PASSWORD), "of the same schema nothing is lost"
+
+
+def answers(hub: HubClient) -> bool:
+    try:
+        return hub.healthy()
+    except requests.RequestException:
+        return False
 
 
 def test_back_to_another_schema_when_asked_and_forth_again(host: Host, hub: HubClient, kernel: str) -> None:
@@ -201,7 +216,7 @@ def test_back_to_another_schema_when_asked_and_forth_again(host: Host, hub: HubC
 
 
 def test_no_more_are_kept_than_wanted(host: Host, hub: HubClient, kernel: str) -> None:
-    converge(variables={**VARIABLES, "upgrade_backup": False, "upgrade_keep": 1}, tags=["release"], playbook="upgrade")
+    converge(variables={"upgrade_backup": False, "upgrade_keep": 1}, tags=["release"], playbook="upgrade")
     assert len([one for one in kept() if not one["gave_up"]]) == 1
     venvs = host.check_output("ls /opt/berth/venvs").split()
     assert len([name for name in venvs if name.startswith("hub-")]) == 1, venvs

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,11 @@ def pending(root: Path) -> Release | None:
         return find(root, (root / record.PENDING).read_text(encoding="utf-8").strip())
     except (OSError, ReleaseError):
         return None
+
+
+def pending_seconds(root: Path) -> float:
+    """How long ago it has begun."""
+    return time.time() - (root / record.PENDING).stat().st_mtime
 
 
 def set_pending(root: Path, release: Release | None) -> None:

@@ -25,6 +25,9 @@ READS = "opt/berth/reads"
 BUILT = ("berth/notebook", "berth/base")
 """Images that were built on the host; a site's own are never removed."""
 
+WATCH = "berth-upgrade-watch"
+WATCH_EVERY_SECONDS = 15
+
 COMMAND_SECONDS = 300
 ASK_SECONDS = 5
 POLL_SECONDS = 0.2
@@ -40,7 +43,8 @@ def running() -> list[str]:
     """Units of Berth's that are started for good: those that one request starts, like the home helper's, are not."""
     listing = run("systemctl", "list-units", "--plain", "--no-legend", "--state=active", "berth-*")
     names = [line.split()[0] for line in listing.splitlines() if line.split()]
-    return sorted(name for name in names if "@" not in name and name.endswith((".service", ".socket", ".timer")))
+    kinds = (".service", ".socket", ".timer")
+    return sorted(name for name in names if "@" not in name and name.endswith(kinds) and not name.startswith(WATCH))
 
 
 def units_of(names: Iterable[str]) -> set[str]:
@@ -117,6 +121,24 @@ def _answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError, ValueError):
         return False
+
+
+def arm(seconds: int) -> None:
+    """Have the host look after itself until an upgrade is through: whoever began it may be gone."""
+    disarm()
+    run(
+        "systemd-run", f"--unit={WATCH}", "--collect",
+        f"--on-active={WATCH_EVERY_SECONDS}", f"--on-unit-inactive={WATCH_EVERY_SECONDS}",
+        "--timer-property=AccuracySec=1",
+        "--setenv=PYTHONPATH=/opt/berth/lib", "--setenv=PYTHONDONTWRITEBYTECODE=1",
+        "/usr/bin/python3", "-m", "berth_release", "watch", str(seconds),
+        check=True,
+    )  # fmt: skip
+
+
+def disarm() -> None:
+    """An upgrade is through."""
+    run("systemctl", "stop", f"{WATCH}.timer")
 
 
 def last_lines(count: int) -> list[str]:
