@@ -125,5 +125,5 @@ def _show(found: Mapping[str, Sequence[Mapping[str, Any]]], *, as_json: bool) ->
     for host, kept in found.items():
         click.echo(f"{host}: {len(kept)} kept")
         for one in kept:
-            why = f"; did not work: {one['gave_up'].splitlines()[0]}" if one["gave_up"] else ""
+            why = f"; did not work: {one['gave_up']}" if one["gave_up"] else ""
             click.echo(f"  {one['id']}  {_versions(one)}  ({ago(one['kept'])}){why}")

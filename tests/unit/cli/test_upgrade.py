@@ -20,7 +20,7 @@ OLD = {
     "gave_up": "",
     "database": "before its migration",
 }
-BROKEN = {**OLD, "id": "2026-02-03_040506", "commit": "bad", "gave_up": "Ask for its health: no answer\nmore"}
+BROKEN = {**OLD, "id": "2026-02-03_040506", "commit": "bad", "gave_up": "Ask for its health: no answer"}
 NEW = {"berth": "0.2.0", "commit": "", "jupyterhub": "6.1.1", "traefik": "3.7.15"}
 
 UPGRADE = """

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import shutil
+import textwrap
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ BESIDE = ("-journal", "-wal", "-shm")
 """Files of SQLite's own beside a database that somebody writes to."""
 
 VENVS = "opt/berth/venvs"
+WHY_CHARACTERS = 500
+"""A line of a list; the command that has failed tells more."""
+
 SPARE_BYTES = 200 * 2**20
 ID = re.compile(r"\d{4}-\d{2}-\d{2}_\d{6}")
 
@@ -149,7 +153,7 @@ def _fill(root: Path, new: Path, live: Path, moment: dt.datetime, gave_up: str) 
         **record.present(root),
         "commit": record.read(root / record.NOTE).get("commit", ""),
         "kept": moment.isoformat(timespec="seconds"),
-        "gave_up": gave_up,
+        "gave_up": textwrap.shorten(gave_up, WHY_CHARACTERS),
         "venvs": sorted(current_venvs(root)),
         "units": services.running(),
     }
