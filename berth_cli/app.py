@@ -16,6 +16,7 @@ from berth_cli.bench import bench
 from berth_cli.errors import BerthError, ExitCode
 from berth_cli.host import down, up
 from berth_cli.logs import logs
+from berth_cli.moving import export, import_user
 from berth_cli.notebooks import notebooks
 from berth_cli.project import Project
 from berth_cli.real_hosts import check, remove
@@ -67,7 +68,22 @@ def version() -> None:
     click.echo(f"python {platform.python_version()}")
 
 
-for command in (up, check, down, remove, status, users, notebooks, backup, restore, logs, bench, test):
+for command in (
+    up,
+    check,
+    down,
+    remove,
+    status,
+    users,
+    notebooks,
+    backup,
+    restore,
+    export,
+    import_user,
+    logs,
+    bench,
+    test,
+):
     cli.add_command(command)
 
 
