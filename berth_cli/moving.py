@@ -1,4 +1,4 @@
-"""``berth export`` and ``berth import``: one user's home and account, from one hub to another."""
+"""``berth export``, ``berth import``, ``berth adopt``: people move from one hub to another."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from berth_cli.errors import BerthError
 from berth_cli.options import RunOptions, require_hosts, run_options, run_playbooks
 from berth_cli.progress import clock
 from berth_cli.status import size
+from berth_cli.users import hand_out
 
 if TYPE_CHECKING:
     from berth_cli.project import Project
@@ -135,3 +136,87 @@ def _tell(data: dict[str, Any]) -> None:
         click.echo("  An admin there, and now here.")
     if data["special_bits"]:
         click.echo(f"  {data['special_bits']} files or folders lost their setuid, setgid or sticky bits.")
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["tljh", "deploy-docker"]))
+@click.option(
+    "--from", "source", metavar="DIR", help="A copy of it on the host, instead of one that is installed there."
+)
+@click.option("--user", "names", multiple=True, metavar="NAME", help="Only this one; may be given more than once.")
+@click.option("--skip-existing", "existing", flag_value="skip", help="Leave out who has an account or a home here.")
+@click.option("--into-existing", "existing", flag_value="into", help="Put their homes into the ones here, as folders.")
+@click.option("--data-volume", metavar="NAME", help="For deploy-docker: the volume with the hub's database.")
+@click.option("--passwords-to", metavar="FILE", help="Write passwords that are made up to this new file.")
+@run_options
+@click.pass_obj
+def adopt(
+    project: Project,
+    options: RunOptions,
+    *,
+    kind: str,
+    source: str | None,
+    names: tuple[str, ...],
+    existing: str | None,
+    data_volume: str | None,
+    passwords_to: str | None,
+) -> None:
+    """Bring the people of another kind of hub: homes, accounts and passwords.
+
+    The Littlest JupyterHub (tljh), or a hub in a container with a volume for each user (deploy-docker). It is only
+    read. With -C, it says who would come. The same again brings only what is missing.
+
+    \b
+    Examples:
+      berth adopt tljh -C                        who would come, with how much?
+      berth adopt tljh -i inventory/mine -K
+      berth adopt tljh --from /srv/copy          of another host, copied to this one
+      berth adopt deploy-docker --skip-existing
+    """
+    target = None if passwords_to is None else Path(passwords_to)
+    if target is not None:
+        accounts.check_new_file(target)
+    until = target or accounts.file_until_shown(f"{kind} {source}", project.inventory(options.inventory))
+    variables = {
+        "adopt_kind": kind,
+        "adopt_from": source or "",
+        "adopt_users": check_names(names),
+        "adopt_existing": existing or "refuse",
+        "adopt_data_volume": data_volume or "",
+        "adopt_passwords_to": str(until.absolute()),
+    }
+    outcome = run_playbooks(project, ["adopt"], options, variables=variables)
+    require_hosts(project, options, outcome)
+    for report in outcome.reports:
+        # The accounts' own role reports, too.
+        if "homes" in report.data:
+            _tell_adopted(report.host, report.data, only_check=options.check)
+    hand_out(until, target, only_check=options.check)
+    click.echo(f"({clock(outcome.elapsed)})")
+
+
+def _tell_adopted(host: str, data: dict[str, Any], *, only_check: bool) -> None:
+    would = "would be " if only_check else ""
+    homes = {one["name"]: one for one in data["homes"]}
+    made = {one["name"]: one for one in data["accounts"]}
+    click.echo(f"\n{host}: {len(homes)} homes {would}brought, {len(made)} accounts {would}made.")
+    for name in sorted({*homes, *made}):
+        parts = []
+        if name in homes:
+            home = homes[name]
+            where = "/".join(part for part in (home["folder"], home["place"]) if part)
+            parts.append(f"{home['files']} files, {size(home['bytes'])}" + (f", in ~/{where}" if where else ""))
+        if name in made:
+            parts.append("an account" + (" of an admin" if made[name].get("admin") else ""))
+            parts += ["a new password"] if name in data["new_passwords"] else []
+            parts += [f"groups {', '.join(made[name]['groups'])}"] if made[name]["groups"] else []
+        click.echo(f"  {name}: {'; '.join(parts)}")
+    for key, text in (
+        ("done", "Here already, from there"),
+        ("left_out", "Left out, since there are others of that name here"),
+        ("strays", "Homes or volumes of nobody who is known there, left alone"),
+    ):
+        if data[key]:
+            click.echo(f"  {text}: {', '.join(data[key])}.")
+    if data["changed_meanwhile"]:
+        click.echo(f"  {data['changed_meanwhile']} files or folders changed meanwhile, and may be half-written.")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from conftest import PASSWORD, PLATFORM
 from converging import converge, refusal, report
+from host_program import HOMES, OnHost
 from hub_client import HubClient, wait_until
-from program import HOMES, OnHost
 from testinfra.host import Host
 
 NEW_PASSWORD = "another-long-password"

@@ -8,6 +8,11 @@ unpack NAME UID:GID      looks at the archive that was brought, and unpacks its 
 put NAME FOLDER          puts the home in its place: as the home if there is none, or else as that folder within it
 take NAME FOLDER         takes out of its place what was put there last, since what comes after it failed
 end in|out NAME          removes what an import or export has put aside
+needs KIND FROM          packages without which the passwords of another kind of hub cannot be read
+people KIND FROM DATA    who there is in another kind of hub, whose configuration is on standard input
+hashes KIND FROM DATA    what that keeps of passwords
+adopt KIND:FROM UID:GID  brings a home from there, of which name, home, place and folder are on standard input
+noted KIND:FROM NAME...  notes that accounts are made for these people of it
 On the controller, too:
 inspect FILE             checks a whole archive, and prints its manifest
 keep FILE TARGET         the same, and then gives it its name, which nothing has yet
@@ -27,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from berth_names import directory_name
 
-from berth_moving import accounts, archive, placing
+from berth_moving import accounts, adopting, archive, placing
 from berth_moving.contents import MovingError
 
 if TYPE_CHECKING:
@@ -99,6 +104,68 @@ def end(direction: str, name: str) -> dict[str, Any]:
     return {}
 
 
+def needs(kind: str, source: str) -> dict[str, Any]:
+    """What has to be installed first."""
+    return {"packages": adopting.needs(Path(source or "/")) if kind == "tljh" else []}
+
+
+def people(kind: str, source: str, data: str) -> dict[str, Any]:
+    """Who would come, and what is here already of theirs or of others of that name."""
+    found = adopting.KINDS[kind](source, json.load(sys.stdin), data)
+    told: list[dict[str, Any]] = []
+    for one in found.people:
+        try:
+            home = placing.HOMES / directory_name(one.name)
+        except ValueError as error:
+            told.append({"name": one.name, "problem": str(error)})
+            continue
+        files, size = adopting.measure(one.home) if one.home else (0, 0)
+        told.append(
+            {
+                "name": one.name,
+                "admin": one.admin,
+                "groups": one.groups,
+                "home": str(one.home) if one.home else "",
+                "place": one.place,
+                "files": files,
+                "bytes": size,
+                "home_there": home.is_dir(),
+            }
+        )
+    free = shutil.disk_usage(placing.HOMES).free - placing.SPARE_BYTES
+    return {"people": told, "strays": found.strays, "noted": adopting.noted(f"{kind}:{source}"), "free": free}
+
+
+def hashes(kind: str, source: str, data: str) -> dict[str, Any]:
+    """What another hub keeps of passwords."""
+    return dict(adopting.KINDS[kind](source, json.load(sys.stdin), data).hashes)
+
+
+def adopt(source: str, owner: str) -> dict[str, Any]:
+    """Bring one home from a folder of this host, which is only read: as the home, or into it as a folder."""
+    told = json.load(sys.stdin)
+    name, origin, folder = told["name"], Path(told["home"]), told["folder"]
+    if not folder and (placing.HOMES / directory_name(name)).exists():
+        raise MovingError(f"{name!r} has a home already")
+    waiting = placing.begin(placing.HOMES, "in", name, placing.used(origin))
+    try:
+        made = [waiting / HOME, *([waiting / HOME / told["place"]] if told["place"] else [])]
+        for path in made:
+            path.mkdir(mode=0o700)
+        _give(made, owner)
+        changed = placing.copy(origin, made[-1], placing.as_nobody_else(made[-1], *_numbers(owner)))
+        adopting.note(source, "homes", [name])
+        return {"folder": placing.put(made[0], placing.HOMES, name, folder), "changed_meanwhile": changed}
+    finally:
+        shutil.rmtree(waiting)
+
+
+def noted(source: str, *names: str) -> dict[str, Any]:
+    """Note whose accounts are made."""
+    adopting.note(source, "accounts", names)
+    return {}
+
+
 def inspect(file: str) -> dict[str, Any]:
     """Check a whole archive."""
     manifest, _, part = archive.inspect(Path(file))
@@ -138,6 +205,10 @@ COMMANDS: dict[str, tuple[int, Callable[..., dict[str, Any]]]] = {
     "put": (2, put),
     "take": (2, take),
     "end": (2, end),
+    "needs": (2, needs),
+    "people": (3, people),
+    "hashes": (3, hashes),
+    "adopt": (2, adopt),
     "inspect": (1, inspect),
     "keep": (2, keep),
     "account": (1, account),
@@ -147,7 +218,11 @@ COMMANDS: dict[str, tuple[int, Callable[..., dict[str, Any]]]] = {
 def main(arguments: list[str]) -> int:
     """Entry point."""
     name, *more = arguments or [""]
-    commands = {**COMMANDS, "look": (len(more), look)}
+    commands: dict[str, tuple[int, Callable[..., dict[str, Any]]]] = {
+        **COMMANDS,
+        "look": (len(more), look),
+        "noted": (max(1, len(more)), noted),
+    }
     if name not in commands or len(more) != commands[name][0]:
         print(__doc__, file=sys.stderr)
         return 2

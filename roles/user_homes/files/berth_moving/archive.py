@@ -115,19 +115,23 @@ def _write_home(home: Path, file: IO[bytes], *, compressed: bool) -> tuple[str, 
             digest.update(chunk)
             file.write(chunk)
             size += len(chunk)
-        code = process.wait()
-        said.seek(0)
-        lines = said.read().decode(errors="backslashreplace").splitlines()
-    changed = changed_meanwhile(lines)
-    # 1 says that files changed, and nothing worse.
-    if code not in ((0, 1) if changed else (0,)):
-        raise MovingError(f"{home} cannot be read: {'; '.join(lines[-_LINES_TOLD:])}")
+        changed = read_completely(process.wait(), said, home)
     return digest.hexdigest(), size, changed
 
 
-def changed_meanwhile(lines: list[str]) -> int:
-    """How many files changed while tar read them, by what it says."""
-    return sum(line.endswith(_CHANGED) for line in lines)
+def read_completely(code: int, said: IO[bytes], home: Path) -> int:
+    """How many files changed while tar read a home.
+
+    Raises:
+        MovingError: Something could not be read.
+    """
+    said.seek(0)
+    lines = said.read().decode(errors="backslashreplace").splitlines()
+    changed = sum(line.endswith(_CHANGED) for line in lines)
+    # 1 says that files changed, and nothing worse.
+    if code not in ((0, 1) if changed else (0,)):
+        raise MovingError(f"{home} cannot be read: {'; '.join(lines[-_LINES_TOLD:])}")
+    return changed
 
 
 def _header(name: str, size: int) -> bytes:

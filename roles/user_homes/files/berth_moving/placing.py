@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -13,7 +14,15 @@ from typing import IO, TYPE_CHECKING, cast
 
 from berth_names import directory_name
 
-from berth_moving.archive import HOME_COMPRESSED, LOCALE, Part, Reader
+from berth_moving.archive import (
+    CHUNK_BYTES,
+    HOME_COMPRESSED,
+    LOCALE,
+    TAR_CREATE,
+    Part,
+    Reader,
+    read_completely,
+)
 from berth_moving.contents import MovingError
 
 if TYPE_CHECKING:
@@ -77,11 +86,8 @@ def as_nobody_else(target: Path, uid: int, gid: int) -> list[str]:
     An archive comes from elsewhere: whatever tar might be talked into, it can reach nothing.
     """
     properties = {
-        "User": uid,
-        "Group": gid,
         "UMask": "0000",
         "Environment": "LC_ALL=C.UTF-8",
-        "WorkingDirectory": _INSIDE,
         "TemporaryFileSystem": "/srv/berth",
         "BindPaths": f"{target}:{_INSIDE}",
         "ProtectSystem": "strict",
@@ -90,9 +96,9 @@ def as_nobody_else(target: Path, uid: int, gid: int) -> list[str]:
         "PrivateTmp": "yes",
         "PrivateDevices": "yes",
         "PrivateNetwork": "yes",
-        "CapabilityBoundingSet": "",
+        "CapabilityBoundingSet": "CAP_SETUID CAP_SETGID",
         "NoNewPrivileges": "yes",
-        "RestrictAddressFamilies": "none",
+        "RestrictAddressFamilies": "AF_UNIX",
         "RestrictNamespaces": "yes",
         "RestrictSUIDSGID": "yes",
         "ProtectKernelTunables": "yes",
@@ -100,7 +106,10 @@ def as_nobody_else(target: Path, uid: int, gid: int) -> list[str]:
         "SystemCallFilter": "@system-service",
     }
     command = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--description=Berth: unpacks a home"]
-    return [*command, *(f"--property={key}={value}" for key, value in properties.items()), "--"]
+    # Not User=: systemd knows no number without a name.
+    become = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--inh-caps=-all"]
+    inside = ["--", *become, "env", f"--chdir={_INSIDE}"]
+    return [*command, *(f"--property={key}={value}" for key, value in properties.items()), *inside]
 
 
 def unpack(path: Path, part: Part, target: Path, before: Sequence[str]) -> None:
@@ -144,6 +153,32 @@ def extract(
         lines = said.read().decode(errors="backslashreplace").splitlines()
     if code:
         raise MovingError(f"the home could not be unpacked: {'; '.join(lines[-3:])}")
+
+
+def copy(source: Path, target: Path, before: Sequence[str]) -> int:
+    """Copy a home as an import unpacks it; returns how many files changed while they were read.
+
+    Raises:
+        MovingError: It cannot be read, or not be written.
+    """
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            [*TAR_CREATE, f"--directory={source}", "--file=-", "."],
+            stdout=subprocess.PIPE,
+            stderr=said,
+            env={**os.environ, **LOCALE},
+        ) as process,
+    ):
+        output = cast("IO[bytes]", process.stdout)
+
+        def feed(unpacking: IO[bytes]) -> None:
+            with contextlib.suppress(BrokenPipeError), unpacking:
+                shutil.copyfileobj(output, unpacking, CHUNK_BYTES)
+
+        extract(feed, target, before)
+        output.close()
+        return read_completely(process.wait(), said, source)
 
 
 def put(source: Path, homes: Path, name: str, folder: str) -> str:

@@ -1,4 +1,4 @@
-"""The program `on_host.py` beside this folder, on the platform."""
+"""The program `lifecycle/on_host.py` on the platform: makes files of many kinds there, and tells what there is."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from typing import Any
 from conftest import PLATFORM
 from testinfra.host import Host
 
-PROGRAM = Path(__file__).resolve().parents[1] / "on_host.py"
+PROGRAM = Path(__file__).resolve().parent / "lifecycle" / "on_host.py"
 HOMES = "/srv/berth/homes"
 
 
