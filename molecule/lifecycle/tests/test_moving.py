@@ -111,7 +111,7 @@ class TestAdopt:
 
     COPY = "/srv/copy"
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def tljh(self, host: Host, on_host: OnHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         """A Littlest JupyterHub, copied to the host: people's files there, and a checksum of all of it."""
         made = tmp_path_factory.mktemp("tljh")

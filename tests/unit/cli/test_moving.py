@@ -1,4 +1,4 @@
-"""``berth export`` and ``berth import``: what they hand to the playbooks, and what they make of the end."""
+"""``berth export``, ``import`` and ``adopt``: what they hand to the playbooks, and what they make of the end."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ PLAYBOOK = """
     - name: Write a password
       ansible.builtin.copy:
         content: "name,password\\nanna,made-up\\n"
-        dest: "{{ user_import_passwords_to }}"
+        dest: "{{ user_import_passwords_to | default(adopt_passwords_to) }}"
         mode: "0600"
-      when: user_import_passwords_to is defined
+      when: user_import_passwords_to is defined or adopt_passwords_to is defined
     - name: Report
       ansible.builtin.debug:
         msg: REPORTED
@@ -121,7 +121,8 @@ def test_an_import_tells_all_that_came_and_a_password_once(checkout: Checkout, t
     assert result.stdout.count("Password of anna, made up and shown only now: made-up") == 1
     write_import(checkout, {**IMPORT, "account": "kept", "admin": False, "groups": []})
     checkout.write(
-        "playbooks/import.yml", (checkout.root / "playbooks/import.yml").read_text().replace("is defined", "is none")
+        "playbooks/import.yml",
+        (checkout.root / "playbooks/import.yml").read_text().replace("when: user", "when: false and user"),
     )
     again = checkout.run("import", str(tmp_path / "x.tar"), "--into-existing", "--without-rights")
     assert given(checkout)[2:] == [True, False]
@@ -133,3 +134,56 @@ def test_a_file_that_is_not_there_is_said_at_once(checkout: Checkout) -> None:
     result = checkout.run("import", "nothing.tar")
     assert result.returncode == 2
     assert 'there is no file "nothing.tar"' in result.stderr
+
+
+ADOPTED = {
+    "homes": [
+        {"name": "anna", "home": "/x", "place": "work", "files": 12, "bytes": 3 * 2**20, "folder": "adopted-2026-01-02"}
+    ],
+    "accounts": [{"name": "bert", "groups": ["lab"], "admin": True}],
+    "new_passwords": ["bert"],
+    "done": ["carl"],
+    "left_out": ["dora"],
+    "strays": ["jupyterhub-user-x"],
+    "changed_meanwhile": 2,
+}
+
+
+def write_adopt(checkout: Checkout) -> None:
+    write(checkout, "adopt", ADOPTED, "adopt_kind", "adopt_from", "adopt_users", "adopt_existing", "adopt_data_volume")
+
+
+def test_an_adoption_tells_who_came_with_what_and_who_did_not(checkout: Checkout) -> None:
+    write_adopt(checkout)
+    result = checkout.run("adopt", "tljh", "--from", "/srv/copy", "--user", "Anna", "--user", "bert", "--into-existing")
+    assert result.returncode == 0, result.stderr
+    assert given(checkout) == ["tljh", "/srv/copy", ["anna", "bert"], "into", None]
+    for told in (
+        "1 homes brought, 1 accounts made",
+        "anna: 12 files, 3.0 MiB, in ~/adopted-2026-01-02/work",
+        "bert: an account of an admin; a new password; groups lab",
+        "from there: carl",
+        "of that name here: dora",
+        "left alone: jupyterhub-user-x",
+        "2 files or folders changed meanwhile",
+        "made-up",
+    ):
+        assert told in result.stdout, told
+
+
+def test_a_dry_run_of_an_adoption_brings_nobody(checkout: Checkout) -> None:
+    write_adopt(checkout)
+    result = checkout.run("adopt", "deploy-docker", "-C", "--data-volume", "x")
+    assert result.returncode == 0, result.stderr
+    assert given(checkout) == ["deploy-docker", None, [], "refuse", "x"]
+    assert "1 homes would be brought, 1 accounts would be made" in result.stdout
+    assert "made-up" not in result.stdout
+
+
+def test_passwords_of_an_adoption_go_to_a_new_file(checkout: Checkout, tmp_path: Path) -> None:
+    write_adopt(checkout)
+    result = checkout.run("adopt", "tljh", "--passwords-to", str(tmp_path / "new.csv"))
+    assert "made-up" not in result.stdout
+    assert "anna,made-up" in (tmp_path / "new.csv").read_text()
+    assert checkout.run("adopt", "tljh", "--passwords-to", str(tmp_path / "new.csv")).returncode == 2
+    assert checkout.run("adopt", "zero-to-jupyterhub").returncode == 2

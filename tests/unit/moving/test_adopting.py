@@ -78,7 +78,7 @@ def test_everybody_of_a_tljh_is_found(tljh: Path) -> None:
     }
     assert people["anna"].home == tljh / "home" / "jupyter-anna"
     assert people["dora"].home is None
-    assert bcrypt.checkpw(PASSWORD, found.hashes["anna"].encode())
+    assert bcrypt.checkpw(PASSWORD, found.hashes()["anna"].encode())
     assert [Path(one).name for one in found.strays] == ["jupyter-gone", "jupyter-stray"]
     assert contents(tljh) == before, "it is only read"
 
@@ -93,7 +93,7 @@ def test_a_tljh_with_accounts_of_native_authenticator_and_without_a_configuratio
     add_passwords(f"sqlite:///{tljh}/opt/tljh/state/jupyterhub.sqlite", ("gone", b"$2b$12$other", True))
     found = adopting.tljh(tljh, {})
     assert [one.name for one in found.people] == ["anna", "boss", "gone"]
-    assert found.hashes["gone"] == "$2b$12$other"
+    assert found.hashes()["gone"] == "$2b$12$other"
 
 
 def test_passwords_that_cannot_be_read_are_said(tljh: Path) -> None:
@@ -101,7 +101,19 @@ def test_passwords_that_cannot_be_read_are_said(tljh: Path) -> None:
         file.unlink()
     (tljh / "opt/tljh/state/passwords.dbm").write_bytes(b"no database at all, of any kind")
     with pytest.raises(MovingError, match=r"passwords\.dbm .* cannot be read"):
-        adopting.tljh(tljh, CONFIG)
+        adopting.tljh(tljh, CONFIG).hashes()
+
+
+@pytest.mark.parametrize(("module", "needs"), [(None, ["python3-gdbm"]), ("there", [])])
+def test_what_reads_the_passwords_of_most_of_them_is_asked_for(
+    tljh: Path, monkeypatch: pytest.MonkeyPatch, module: str | None, needs: list[str]
+) -> None:
+    for file in (tljh / "opt/tljh/state").glob("passwords.dbm*"):
+        file.unlink()
+    # As GNU's library begins a file.
+    (tljh / "opt/tljh/state/passwords.dbm").write_bytes((0x13579ACE).to_bytes(4, sys.byteorder) + bytes(100))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: module)
+    assert adopting.tljh(tljh, CONFIG).needs == needs
 
 
 def test_long_names_are_those_of_the_host() -> None:
@@ -136,7 +148,7 @@ def test_everybody_of_a_hub_with_volumes_is_found(volumes: Path) -> None:
         "new": (False, None, "work"),
     }
     assert found.strays == ["jupyterhub-user-stray"]
-    assert found.hashes["anna.b"] == HASH.decode()
+    assert found.hashes()["anna.b"] == HASH.decode()
 
 
 def test_which_volume_has_the_database_must_be_clear(volumes: Path) -> None:

@@ -8,7 +8,6 @@ unpack NAME UID:GID      looks at the archive that was brought, and unpacks its 
 put NAME FOLDER          puts the home in its place: as the home if there is none, or else as that folder within it
 take NAME FOLDER         takes out of its place what was put there last, since what comes after it failed
 end in|out NAME          removes what an import or export has put aside
-needs KIND FROM          packages without which the passwords of another kind of hub cannot be read
 people KIND FROM DATA    who there is in another kind of hub, whose configuration is on standard input
 hashes KIND FROM DATA    what that keeps of passwords
 adopt KIND:FROM UID:GID  brings a home from there, of which name, home, place and folder are on standard input
@@ -104,11 +103,6 @@ def end(direction: str, name: str) -> dict[str, Any]:
     return {}
 
 
-def needs(kind: str, source: str) -> dict[str, Any]:
-    """What has to be installed first."""
-    return {"packages": adopting.needs(Path(source or "/")) if kind == "tljh" else []}
-
-
 def people(kind: str, source: str, data: str) -> dict[str, Any]:
     """Who would come, and what is here already of theirs or of others of that name."""
     found = adopting.KINDS[kind](source, json.load(sys.stdin), data)
@@ -132,13 +126,18 @@ def people(kind: str, source: str, data: str) -> dict[str, Any]:
                 "home_there": home.is_dir(),
             }
         )
-    free = shutil.disk_usage(placing.HOMES).free - placing.SPARE_BYTES
-    return {"people": told, "strays": found.strays, "noted": adopting.noted(f"{kind}:{source}"), "free": free}
+    return {
+        "people": told,
+        "strays": found.strays,
+        "noted": adopting.noted(f"{kind}:{source}"),
+        "free": shutil.disk_usage(placing.HOMES).free - placing.SPARE_BYTES,
+        "needs": found.needs,
+    }
 
 
 def hashes(kind: str, source: str, data: str) -> dict[str, Any]:
     """What another hub keeps of passwords."""
-    return dict(adopting.KINDS[kind](source, json.load(sys.stdin), data).hashes)
+    return dict(adopting.KINDS[kind](source, json.load(sys.stdin), data).hashes())
 
 
 def adopt(source: str, owner: str) -> dict[str, Any]:
@@ -205,7 +204,6 @@ COMMANDS: dict[str, tuple[int, Callable[..., dict[str, Any]]]] = {
     "put": (2, put),
     "take": (2, take),
     "end": (2, end),
-    "needs": (2, needs),
     "people": (3, people),
     "hashes": (3, hashes),
     "adopt": (2, adopt),

@@ -63,13 +63,15 @@ class Source:
 
     Attributes:
         people: Who may log in there.
-        hashes: What it keeps of their passwords, by name.
         strays: Homes or volumes that belong to none of them.
+        hashes: Reads what it keeps of their passwords, by name.
+        needs: Debian packages without which those cannot be read here.
     """
 
     people: list[Person]
-    hashes: dict[str, str]
     strays: list[str]
+    hashes: Callable[[], dict[str, str]]
+    needs: list[str] = field(default_factory=list)
 
 
 def tljh(root: Path, config: Mapping[str, Any]) -> Source:
@@ -97,8 +99,13 @@ def tljh(root: Path, config: Mapping[str, Any]) -> Source:
         if name not in banned
     ]
     strays = set((root / "home").glob("jupyter-*")) - {one.home for one in people}
-    hashes = {**_first_use(state / "passwords.dbm"), **password_hashes(database)}
-    return Source(people, hashes, sorted(map(str, strays)))
+    passwords = state / "passwords.dbm"
+    return Source(
+        people,
+        sorted(map(str, strays)),
+        lambda: {**_first_use(passwords), **password_hashes(database)},
+        _needs(passwords),
+    )
 
 
 def system_name(name: str) -> str:
@@ -141,7 +148,7 @@ def deploy_docker(volumes: Mapping[str, Path], data: str = "") -> Source:
         taken.add(volume)
         people.append(Person(name, one.admin, one.groups, volumes[volume] if volume else None, WORK))
     strays = {name for name in volumes if name.startswith(USER_VOLUME)} - taken
-    return Source(people, hashes, sorted(strays))
+    return Source(people, sorted(strays), lambda: hashes)
 
 
 def escapes(name: str) -> list[str]:
@@ -212,10 +219,8 @@ def _unauthorized(database: Path) -> set[str]:
         return {name for (name,) in found.execute("SELECT username FROM users_info WHERE NOT is_authorized")}
 
 
-def needs(root: Path) -> list[str]:
-    """Debian packages without which the passwords of a Littlest JupyterHub cannot be read here."""
-    path = root / "opt" / "tljh" / "state" / "passwords.dbm"
-    missing = dbm.whichdb(str(path)) == "dbm.gnu" and importlib.util.find_spec("_gdbm") is None
+def _needs(passwords: Path) -> list[str]:
+    missing = dbm.whichdb(str(passwords)) == "dbm.gnu" and importlib.util.find_spec("_gdbm") is None
     return ["python3-gdbm"] if missing else []
 
 
@@ -238,8 +243,7 @@ def _first_use(path: Path) -> dict[str, str]:
                 names = cast("list[bytes]", list(found.keys()))
                 return {name.decode(): found[name].decode() for name in names}
         except (dbm.error[0], ImportError, OSError, UnicodeDecodeError) as error:
-            advice = "; the package python3-gdbm reads this kind" if kind == "dbm.gnu" else ""
-            raise MovingError(f"{path} ({kind or 'of an unknown kind'}) cannot be read: {error}{advice}") from None
+            raise MovingError(f"{path} ({kind or 'of an unknown kind'}) cannot be read: {error}") from None
 
 
 def _if_folder(path: Path) -> Path | None:
