@@ -89,7 +89,14 @@ def _of_stock(name: str) -> list[int]:
 
 
 def _of_container(name: str) -> list[int]:
-    return [int(line) for line in run("docker", "top", name, "-eo", "pid").splitlines()[1:]]
+    """All in the control group of its first process: the host may have no `ps`, which `docker top` needs."""
+    first = Path("/proc", run("docker", "inspect", "--format", "{{.State.Pid}}", name), "cgroup").read_bytes()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cgroup"):
+        with suppress(OSError):  # it has ended
+            if path.read_bytes() == first:
+                found.append(int(path.parent.name))
+    return found
 
 
 def _of_unit(unit: str) -> list[int]:
