@@ -16,6 +16,7 @@ from berth_cli.bench import bench
 from berth_cli.errors import BerthError, ExitCode
 from berth_cli.host import down, up
 from berth_cli.logs import logs
+from berth_cli.moving import adopt, export, import_user
 from berth_cli.notebooks import notebooks
 from berth_cli.project import Project
 from berth_cli.real_hosts import check, remove
@@ -80,6 +81,9 @@ for command in (
     notebooks,
     backup,
     restore,
+    export,
+    import_user,
+    adopt,
     logs,
     bench,
     test,
