@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import tarfile
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from berth_release import releases, services
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+MOMENT = 1_000_000_000
+"""As all that comes in archives, files are older than their release."""
 
 OLD, NEW = "4621fec11365", "f460b0348206"
 
@@ -29,6 +33,7 @@ class Host:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
         path.chmod(mode)
+        os.utime(path, (MOMENT, MOMENT))
         return path
 
     def read(self, name: str) -> str:
