@@ -65,13 +65,14 @@ def refusal(
     tags: Sequence[str] | None = None,
     *,
     playbook: str = "site",
+    project: Path = PROJECT,
 ) -> str:
     """Run a playbook that must refuse, before it changes anything; returns its messages in one line.
 
     Raises:
         AssertionError: if it does not fail, or has changed something.
     """
-    done = _run(host_env, variables, tags, check=False, playbook=playbook)
+    done = _run(host_env, variables, tags, check=False, playbook=playbook, project=project)
     assert done.returncode != 0, f"{playbook} was not refused:\n{_tail(done)}"
     assert changes(done) == 0, f"{playbook} changed something before it refused:\n{_tail(done)}"
     return _complaints(done)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 from conftest import PASSWORD
-from converging import PROJECT, begun, converge, failure, report
+from converging import PROJECT, begun, converge, failure, refusal, report
 from hub_client import HubClient, wait_until
 from testinfra.host import Host
 
@@ -154,7 +154,7 @@ def test_one_that_cannot_start_is_left_again_with_its_database(
     assert (before["jupyterhub"], before["gave_up"]) == (OLDER, "")
 
 
-def test_an_upgrade(host: Host, hub: HubClient, kernel: str) -> None:
+def test_an_upgrade(host: Host, hub: HubClient, older: Path, kernel: str) -> None:
     snapshot = report(playbook="status")["backup"]["good"]
     host.check_output("mkdir /opt/berth/venvs/hub-000000000000")
     host.check_output(f"tar --create --files-from=/dev/null | docker import - {UNUSED}")
@@ -175,6 +175,8 @@ def test_an_upgrade(host: Host, hub: HubClient, kernel: str) -> None:
     images = host.check_output("docker image ls --format '{{.Repository}}:{{.Tag}}'").split()
     assert UNUSED not in images
     assert now["versions"]["image"] in images
+    said = refusal(project=older)
+    assert f"has JupyterHub {newer[1]}, and this checkout brings {OLDER}, which cannot read its database" in said
 
 
 def test_a_host_goes_back_by_itself_when_whoever_upgrades_it_is_gone(

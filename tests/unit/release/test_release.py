@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import berth_hub
 import pytest
+from berth_release import __main__ as program
 from berth_release import back, database, files, record, releases, services
 
 import berth_cli
@@ -176,14 +177,6 @@ def test_a_damaged_database_is_not_kept_for_going_back(host: Host) -> None:
     assert releases.listed(host.root) == []
 
 
-def test_an_upgrade_that_broke_off_is_measured_from_where_it_began(host: Host) -> None:
-    before = releases.keep(host.root)
-    releases.set_pending(host.root, before)
-    assert releases.pending(host.root) == before
-    releases.set_pending(host.root, None)
-    assert releases.pending(host.root) is None
-
-
 def test_as_many_are_kept_as_wanted_and_what_they_need(host: Host) -> None:
     kept = []
     for name in ("hub-a", "hub-b", "hub-c", "hub-d"):
@@ -207,6 +200,58 @@ def test_one_that_an_upgrade_may_go_back_to_is_never_let_go(host: Host) -> None:
         releases.keep(host.root)
     releases.prune(host.root, 1)
     assert first.id in [one.id for one in releases.listed(host.root)]
+
+
+@pytest.fixture
+def watched(host: Host, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A host whose upgrade has broken off and whose hub does not answer; what became of its watch."""
+    said: list[str] = []
+    monkeypatch.setattr(program, "ROOT", host.root)
+    monkeypatch.setattr(services, "wait_until_healthy", lambda _root, _seconds: False)
+    monkeypatch.setattr(services, "disarm", lambda: said.append("disarmed"))
+    releases.set_pending(host.root, upgraded(host))
+    return said
+
+
+def test_a_host_that_is_left_alone_goes_back(
+    host: Host, watched: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(["watch", "20"]) == 0
+    assert (host.root / "opt/berth/hub").readlink().name == "hub-old"
+    left = releases.find(host.root, json.loads(capsys.readouterr().out)["left"])
+    assert left.note["gave_up"] == "the hub did not answer for 20 s, and whoever upgraded was gone"
+    assert program.main(["watch", "20"]) == 0
+    assert watched == ["disarmed"], "once it is through, nobody watches any more"
+
+
+def test_a_hub_that_answers_is_left_alone(host: Host, watched: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "wait_until_healthy", lambda _root, _seconds: True)
+    assert program.main(["watch", "20"]) == 0
+    assert ((host.root / "opt/berth/hub").readlink().name, watched) == ("hub-new", [])
+
+
+def test_what_goes_wrong_the_next_day_is_another_matter(host: Host, watched: list[str]) -> None:
+    begun = time.time() - program.WATCH_SECONDS_MAX - 1
+    os.utime(host.root / record.PENDING, (begun, begun))
+    assert program.main(["watch", "20"]) == 0
+    assert ((host.root / "opt/berth/hub").readlink().name, watched) == ("hub-new", ["disarmed"])
+
+
+def test_an_upgrade_that_broke_off_begins_where_the_first_one_did(
+    host: Host, watched: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(["keep", "300"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["reused"], told["jupyterhub"]) == (True, "5.5.4"), "and not with what is half there"
+    assert program.main(["prune", "1"]) == 0
+    assert program.main(["keep", "300"]) == 0
+    assert not json.loads(capsys.readouterr().out.splitlines()[-1])["reused"]
+
+
+def test_wrong_use_and_no_release_are_told(host: Host, watched: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["back"]) == 2
+    assert program.main(["back", "2020-01-01_000000", "1"]) == 1
+    assert "no release '2020-01-01_000000' is kept here; those that are: 20" in capsys.readouterr().err
 
 
 def image(name: str, *layers: str) -> dict[str, Any]:
