@@ -237,9 +237,8 @@ def test_what_goes_wrong_the_next_day_is_another_matter(host: Host, watched: lis
     assert ((host.root / "opt/berth/hub").readlink().name, watched) == ("hub-new", ["disarmed"])
 
 
-def test_an_upgrade_that_broke_off_begins_where_the_first_one_did(
-    host: Host, watched: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.usefixtures("watched")
+def test_an_upgrade_that_broke_off_begins_where_the_first_one_did(capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(["keep", "300"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["reused"], told["jupyterhub"]) == (True, "5.5.4"), "and not with what is half there"
@@ -248,7 +247,8 @@ def test_an_upgrade_that_broke_off_begins_where_the_first_one_did(
     assert not json.loads(capsys.readouterr().out.splitlines()[-1])["reused"]
 
 
-def test_wrong_use_and_no_release_are_told(host: Host, watched: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("watched")
+def test_wrong_use_and_no_release_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(["back"]) == 2
     assert program.main(["back", "2020-01-01_000000", "1"]) == 1
     assert "no release '2020-01-01_000000' is kept here; those that are: 20" in capsys.readouterr().err
@@ -273,7 +273,7 @@ def test_images_of_the_site_in_use_or_below_others_stay(monkeypatch: pytest.Monk
         if command[:3] == ("docker", "image", "rm"):
             removed.append(command[3])
             return "removed"
-        answers = {
+        answers: dict[tuple[str, ...], str] = {
             ("docker", "image", "ls"): "\n".join(one["RepoTags"][0] for one in there),
             ("docker", "image", "inspect"): json.dumps([one for one in there if one["RepoTags"][0] in command]),
             ("docker", "ps", "--all"): "c1",
