@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import ssl
 import uuid
 from typing import Any
 
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from berth_bench.hubs import PATIENCE_SECONDS, BenchError, Hub, request
+from berth_bench.hubs import PATIENCE_SECONDS, BenchError, Hub, of_own_front, request
 
 
 class Desk:
@@ -73,9 +72,6 @@ class Desk:
 
     async def _connect(self) -> WebSocketClientConnection:
         scheme, rest = self._server.split(":", 1)
-        context = None
-        if scheme == "https":  # the host's own front, by a loopback address
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context = of_own_front() if scheme == "https" else None
         address = f"{'wss' if context else 'ws'}:{rest}api/kernels/{self.kernel}/channels"
         return await websocket_connect(HTTPRequest(address, headers=self._headers, ssl_options=context))
