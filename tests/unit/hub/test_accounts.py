@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import bcrypt
 import pytest
 import requests
+from berth_hub import passwords
 
 from tests.unit.hub.conftest import wait_until
 from tests.unit.hub.running_hub import ADMIN_PASSWORD, FAILED_LOGINS_MAX, Hub, Running
@@ -73,6 +74,10 @@ def test_a_password_comes_along_from_another_hub(hub: Hub) -> None:
         assert hub.log_in("bob", GOOD) is not None
     finally:
         hub.users({"name": "bob", "state": "absent"})
+
+
+def test_what_is_kept_here_could_go_to_another_hub() -> None:
+    passwords.check_hash(passwords._hash(GOOD).decode())
 
 
 @pytest.mark.parametrize(

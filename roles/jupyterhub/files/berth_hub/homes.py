@@ -11,9 +11,9 @@ TIMEOUT_SECONDS = 15
 """Making a directory takes milliseconds; on a busy host the helper waits in line for a processor."""
 
 AT_ONCE = 32
-"""How many homes the helper is asked for at once; others wait. On more than `MaxConnections` systemd hangs up."""
+"""How many homes the helper is asked for at once; others wait. It answers twice as many side by side."""
 
-_WHERE_TO_LOOK = "see journalctl -u berth-homes.socket -u 'berth-homes@*'"
+_WHERE_TO_LOOK = "see journalctl -u berth-homes.socket -u berth-homes.service"
 
 
 async def ensure_home(socket: Path, name: str) -> Path:

@@ -20,13 +20,13 @@ from berth_hub.secrets import readable_password
 _hashing = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hash")
 
 HASH_ROUNDS = 12
-"""Of bcrypt, as a power of two: what NativeAuthenticator and FirstUseAuthenticator use, too."""
+"""Of bcrypt, as a power of two: its default, which NativeAuthenticator and FirstUseAuthenticator use, too."""
 
 _HASH = re.compile(rf"\$2[aby]\${HASH_ROUNDS}\$[./A-Za-z0-9]{{53}}")
 
 
 def _hash(password: str) -> bytes:
-    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(HASH_ROUNDS))
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt())
 
 
 def check_hash(kept: str) -> None:
