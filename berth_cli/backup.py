@@ -93,6 +93,37 @@ def list_snapshots(project: Project, options: RunOptions, *, as_json: bool) -> N
 
 
 @backup.command()
+@click.argument("snapshot", default="latest")
+@click.option("--keep", is_flag=True, help="Leave the host that it was restored to, to look around in it.")
+@run_options
+@click.pass_obj
+def drill(project: Project, options: RunOptions, *, snapshot: str, keep: bool) -> None:
+    """Restore a snapshot to a host made for this, log in there, and compare every file.
+
+    The host is a demo host in a container of this machine, with nothing but the snapshot and its key; it is removed
+    afterwards. The host that is backed up goes on working, and is only read.
+
+    \b
+    Examples:
+      berth backup drill
+      berth backup drill 3aea2032 -i inventory/site -K --limit hub.example.org
+    """
+    variables = {"backup_drill_snapshot": snapshot, "backup_drill_keep": keep}
+    outcome = run_playbooks(project, ["backup_drill"], options, variables=variables)
+    if options.check:
+        return
+    require_hosts(project, options, outcome)
+    for report in outcome.reports:
+        data = report.data
+        click.echo(f"\nSnapshot {data['short']} of {data['time']} brings everything back ({clock(outcome.elapsed)}):")
+        click.echo(
+            f"  {data['files']} files; {data['same']} are as they are on the host now, byte for byte, and"
+            f" {data['changed_since']} have changed there since; none is missing"
+        )
+        click.echo("  the admin logs in with the password of that host, and a server starts")
+
+
+@backup.command()
 @run_options
 @click.pass_obj
 def key(project: Project, options: RunOptions) -> None:

@@ -10,6 +10,9 @@ restore look SNAPSHOT keep|overwrite    prints as JSON what would be restored, o
 restore fetch ID DATE                   brings it beside what is there
 restore swap DATE                       puts it in its place, and what was there aside
 restore user SNAPSHOT NAME              brings a user's home back within the home
+drill pack SNAPSHOT UID:GID             packs a snapshot for another host, and prints as JSON where it is
+drill compare ID FILE                   prints as JSON how what was restored compares
+drill end                               removes what was packed
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from berth_backup import restic, restore, runs, state
+from berth_backup import drill, restic, restore, runs, state
 from berth_backup.settings import PASSWORD, load
 
 if TYPE_CHECKING:
@@ -86,7 +89,20 @@ def bring_back(settings: Settings, step: str, *more: str) -> int:
     return 0
 
 
+def rehearse(settings: Settings, step: str, *more: str) -> int:
+    """A step of a drill."""
+    if step == "pack":
+        print(json.dumps(drill.pack(settings, *more)))
+    elif step == "compare":
+        snapshot, checksums = more
+        print(json.dumps(drill.compare(settings, snapshot, Path(checksums))))
+    else:
+        drill.end(settings)
+    return 0
+
+
 RESTORE_STEPS = {"look": 2, "fetch": 2, "swap": 1, "user": 2}
+DRILL_STEPS = {"pack": 2, "compare": 2, "end": 0}
 
 
 def main(arguments: list[str]) -> int:
@@ -102,6 +118,8 @@ def main(arguments: list[str]) -> int:
     name, *more = arguments or [""]
     if name == "restore" and more:
         commands[name] = (1 + RESTORE_STEPS.get(more[0], -2), bring_back)
+    if name == "drill" and more:
+        commands[name] = (1 + DRILL_STEPS.get(more[0], -2), rehearse)
     if name not in commands or len(more) != commands[name][0]:
         print(__doc__, file=sys.stderr)
         return 2
