@@ -1,0 +1,1 @@
+../../../../stand_ins/rfc3987_syntax.py
