@@ -16,12 +16,14 @@ from berth_cli.bench import bench
 from berth_cli.errors import BerthError, ExitCode
 from berth_cli.host import down, up
 from berth_cli.logs import logs
+from berth_cli.moving import adopt, export, import_user
 from berth_cli.notebooks import notebooks
 from berth_cli.project import Project
 from berth_cli.real_hosts import check, remove
 from berth_cli.restore import restore
 from berth_cli.status import status
 from berth_cli.testing import test
+from berth_cli.upgrade import rollback, upgrade
 from berth_cli.users import users
 
 if TYPE_CHECKING:
@@ -67,7 +69,25 @@ def version() -> None:
     click.echo(f"python {platform.python_version()}")
 
 
-for command in (up, check, down, remove, status, users, notebooks, backup, restore, logs, bench, test):
+for command in (
+    up,
+    upgrade,
+    rollback,
+    check,
+    down,
+    remove,
+    status,
+    users,
+    notebooks,
+    backup,
+    restore,
+    export,
+    import_user,
+    adopt,
+    logs,
+    bench,
+    test,
+):
     cli.add_command(command)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from berth_cli.errors import BerthError
-from berth_cli.options import RunOptions, ask_hosts, run_options
+from berth_cli.options import RunOptions, ask_hosts, run_options, run_playbooks
 from berth_cli.status import size
 
 if TYPE_CHECKING:
@@ -20,13 +23,18 @@ if TYPE_CHECKING:
 
     from berth_cli.project import Project
 
-WHAT = ("spawn", "hardening", "wake", "storm", "proxy", "scale")
+WHAT = ("spawn", "hardening", "wake", "storm", "proxy", "memory", "scale", "install")
+
+_INSTALLED = {"BERTH_DEMO_NAME": "berth-bench", "BERTH_DEMO_HTTPS_PORT": "9943", "BERTH_DEMO_HTTP_PORT": "9980"}
+"""A demo host apart from the one that a person may have up."""
 
 
 @click.command()
 @click.argument("what", type=click.Choice(WHAT))
 @click.option(
-    "--rounds", type=click.IntRange(min=1), help="How often: 20 if you do not say, a storm once, proxy 5, scale 10."
+    "--rounds",
+    type=click.IntRange(min=1),
+    help="How often: 20 if you do not say, a storm once, proxy 5, scale 10; memory: 5 servers of each kind.",
 )
 @click.option("--users", type=click.IntRange(min=1), default=50, show_default=True, help="How many at once (storm).")
 @click.option("--peer/--no-peer", default=True, help="Whether a stock hub is put beside it and measured too.")
@@ -61,7 +69,9 @@ def bench(
     wake       the same of a berth that slept (jupyterhub_idle: sleep)
     storm      the same of many users who all ask at once, and what the hub answers others meanwhile
     proxy      the front beside configurable-http-proxy, both with TLS: requests, websockets, new routes
+    memory     what servers take, awake and asleep, and the hubs
     scale      a start beside up to 100 others that run, a list of 5,000 users, a start of the hub
+    install    a demo host of its own from bare to a first cell: with empty caches, with full ones, and once more
 
     \b
     Examples:
@@ -73,10 +83,10 @@ def bench(
         raise BerthError("berth bench measures, and has nothing to say in a dry run: leave out --check")
     if plot and (plot.suffix != ".png" or not plot.parent.is_dir()):
         raise BerthError(f"--plot {plot}: a file that ends in .png, in a folder that is there")
-    variables: dict[str, Any] = {"bench_what": what, "bench_users": users, "bench_peer": peer, "bench_keep": keep}
-    if rounds:
-        variables["bench_rounds"] = rounds
-    reports = {report.host: report.data for report in ask_hosts(project, "bench", options, variables)}
+    if what == "install":
+        reports = _install(project, options)
+    else:
+        reports = _ask(project, options, what, rounds=rounds, users=users, peer=peer, keep=keep)
     if plot:
         _draw(reports, plot)
     if as_json:
@@ -85,6 +95,64 @@ def bench(
     console = Console(highlight=False)
     for host, report in reports.items():
         _show(console, host, report)
+
+
+def _ask(
+    project: Project, options: RunOptions, what: str, *, rounds: int | None, users: int, peer: bool, keep: bool
+) -> dict[str, Any]:
+    variables: dict[str, Any] = {"bench_what": what, "bench_users": users, "bench_peer": peer, "bench_keep": keep}
+    if rounds:
+        variables["bench_rounds"] = rounds
+    return {report.host: report.data for report in ask_hosts(project, "bench", options, variables)}
+
+
+def _install(project: Project, options: RunOptions) -> dict[str, Any]:
+    """From nothing to a demo host, twice, and once more over the second.
+
+    Returns:
+        By host, as other benches: seconds by role, of each way.
+
+    Raises:
+        BerthError: An inventory was named: what is installed anew is a demo host of the bench's own.
+    """
+    if options.inventory is not None:
+        raise BerthError("berth bench install makes a demo host of its own, and removes it: leave out --inventory")
+    os.environ.update(_INSTALLED)
+    found: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory(prefix="berth-bench-", dir=_cache()) as cache:
+        own_cache = replace(options, extra_vars=(*options.extra_vars, f"demo_host_cache={cache}"))
+
+        def run(what: str, playbooks: Sequence[str], **variables: Any) -> Sequence[Any]:
+            outcome = run_playbooks(project, playbooks, own_cache, variables=variables, answer_only=True)
+            for role, seconds in {**outcome.spent, "all": outcome.elapsed}.items():
+                found.setdefault(role, {})[what] = round(seconds, 1)
+            return outcome.reports
+
+        def remove() -> None:
+            run_playbooks(project, ["demo_host"], own_cache, variables={"demo_host_state": "absent"}, answer_only=True)
+
+        remove()
+        try:
+            run("caches empty", ["demo_host", "site"])
+            remove()
+            run("caches full", ["demo_host", "site"])
+            run("nothing to do", ["site"])
+            reports = _ask(project, options, "spawn", rounds=1, users=1, peer=False, keep=False)
+        finally:
+            remove()
+    ((host, report),) = reports.items()
+    (cell,) = report["seconds"]["berth (first cell's output)"]
+    found["first cell"] = {"caches full": round(cell, 1)}
+    ordered = dict(sorted(found.items(), key=lambda row: -row[1].get("caches empty", 0)))
+    return {host: {"what": "install", "machine": report["machine"], "seconds": {}, "figures": ordered}}
+
+
+def _cache() -> Path:
+    """Where role ``demo_host`` has its caches, which Docker can reach, as it can not reach every temporary folder."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(os.environ.get("BERTH_CACHE") or home / "berth")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _draw(reports: Mapping[str, Any], file: Path) -> None:
@@ -121,14 +189,14 @@ def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
         f"{host}: {machine['processors']} processors, {size(machine['memory_bytes'])}, Linux {machine['kernel']},"
         f" Docker {machine['docker']}, load before {machine['load']:.1f}"
     )
-    _show_seconds(console, report["seconds"])
+    if report["seconds"]:
+        _show_seconds(console, report["seconds"])
     if report.get("figures"):
         console.print()
         _show_figures(console, report["figures"])
 
 
 def _show_seconds(console: Console, series: Mapping[str, Sequence[float]]) -> None:
-    ours = statistics.median(series["berth"]) if series.get("berth") else None
     table = Table("seconds", "times", "median", "p95", "least", "most", "berth is", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
@@ -138,8 +206,13 @@ def _show_seconds(console: Console, series: Mapping[str, Sequence[float]]) -> No
             continue
         median = statistics.median(values)
         figures = (median, quantile(values, 0.95), min(values), max(values))
-        compared = ours and name != "berth" and "(" not in name
-        ratio = f"{ours / median:.2f} x" if ours and compared else ""
+        # Of the same kind: what stands in brackets says which.
+        own = series.get(f"berth{name[name.index(' (') :]}" if " (" in name else "berth")
+        ratio = (
+            f"{statistics.median(own) / median:.2f} x"
+            if own and not name.startswith("berth (") and own is not values
+            else ""
+        )
         table.add_row(name, str(len(values)), *(f"{figure:.3f}" for figure in figures), ratio)
     console.print(table)
 

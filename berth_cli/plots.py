@@ -35,8 +35,8 @@ def draw(reports: Mapping[str, Mapping[str, Any]], file: Path) -> None:
     for part, (host, report) in zip(parts, reports.items(), strict=True):
         machine = report["machine"]
         part.set_title(f"berth bench {report['what']}: {host}, {machine['processors']} processors", loc="left")
-        if report["what"] == "proxy":
-            _fronts(part, report["figures"])
+        if report["what"] in _OF_FIGURES:
+            _OF_FIGURES[report["what"]](part, report["figures"])
         else:
             {"storm": _storm, "scale": _scale}.get(report["what"], _every_figure)(part, report["seconds"])
         part.grid(visible=True, axis="x", alpha=0.3)
@@ -95,6 +95,41 @@ def _fronts(part: Axes, figures: Mapping[str, Mapping[str, float | str]]) -> Non
     part.set_yticks(range(len(fronts)), list(reversed(fronts)))
     part.margins(x=0.25)
     part.set_xlabel("in a second")
+
+
+def _memory(part: Axes, figures: Mapping[str, Mapping[str, float | str]]) -> None:
+    """What each kind of process has in memory, and behind it in swap."""
+    for place, (name, row) in enumerate(reversed(list(figures.items()))):
+        share, swapped = float(row["MB by shares"]), float(row["MB in swap"])
+        part.barh(place, share, 0.6, color=_color(name))
+        part.barh(place, swapped, 0.6, left=share, color=_color(name), alpha=0.25)
+        part.annotate(
+            f" {share:.0f}" + (f" + {swapped:.0f} in swap" if swapped else ""), (share + swapped, place), va="center"
+        )
+    part.set_yticks(range(len(figures)), list(reversed(list(figures))))
+    part.margins(x=0.25)
+    part.set_xlabel("MB, shared pages by parts")
+
+
+def _install(part: Axes, figures: Mapping[str, Mapping[str, float | str]]) -> None:
+    """What each role took, one after the other."""
+    ways = list(figures["all"])
+    roles = [name for name in figures if name not in ("all", "first cell")]
+    for place, way in enumerate(reversed(ways)):
+        done = 0.0
+        for number, role in enumerate(roles):
+            seconds = float(figures[role].get(way, 0))
+            part.barh(place, seconds, 0.6, left=done, color=f"C{number % 10}", label=None if place else role)
+            done += seconds
+        part.annotate(f" {float(figures['all'][way]):.0f}", (float(figures["all"][way]), place), va="center")
+    part.set_yticks(range(len(ways)), list(reversed(ways)))
+    part.margins(x=0.1)
+    part.set_xlabel("seconds")
+    part.legend(frameon=False, fontsize="x-small", ncols=4)
+
+
+_OF_FIGURES = {"proxy": _fronts, "memory": _memory, "install": _install}
+"""Those whose figures are no series of seconds."""
 
 
 def _color(name: str) -> str:

@@ -30,6 +30,7 @@ class Progress:
         done: Tasks begun so far.
         expected: Tasks that the last run of the same kind had; None if it was not remembered.
         changed: Task results so far that changed something on a host.
+        spent: Seconds so far by role, without those of tasks outside of roles.
     """
 
     def __init__(self, expected: int | None = None) -> None:
@@ -38,7 +39,9 @@ class Progress:
         self.done = 0
         self.expected = expected
         self.changed = 0
+        self.spent: dict[str, float] = {}
         self._began = time.monotonic()
+        self._role_now, self._role_since = "", self._began
 
     @property
     def elapsed(self) -> float:
@@ -51,15 +54,24 @@ class Progress:
 
     def stop(self) -> None:
         """Leave the screen as the run's last state has it."""
+        self._note_time("")
 
     def begin_task(self, role: str, task: str) -> None:
         """Note that a task begins."""
+        if role != self._role_now:
+            self._note_time(role)
         if role and role != self.role:
             self._end_role()
             self.role = role
             self._begin_role()
         self.task = task
         self.done += 1
+
+    def _note_time(self, role: str) -> None:
+        now = time.monotonic()
+        if self._role_now:
+            self.spent[self._role_now] = self.spent.get(self._role_now, 0) + now - self._role_since
+        self._role_now, self._role_since = role, now
 
     def note_change(self, host: str, task: str) -> None:
         """Note that a task changed something on a host."""
@@ -145,6 +157,7 @@ class LiveProgress(PlainProgress):
 
     def stop(self) -> None:
         """Leave the screen as the run's last state has it."""
+        super().stop()
         self._end_role()
         self.role = ""
         self._live.stop()

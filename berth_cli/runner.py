@@ -88,12 +88,14 @@ class Outcome:
         changed: Task results that changed something.
         elapsed: Seconds.
         log: File with Ansible's whole output.
+        spent: Seconds by role.
     """
 
     reports: Sequence[Report]
     changed: int
     elapsed: float
     log: Path
+    spent: Mapping[str, float] = field(default_factory=dict)
 
 
 class PlaybookFailed(BerthError):  # noqa: N818 (it says what happened)
@@ -156,7 +158,7 @@ def run(project: Project, request: Request, progress: Progress) -> Outcome:
         raise PlaybookFailed(exit_code, recorder.final_failures(), recorder.output, log, request.inventory)
     if request.memory_key:
         remember_tasks(request.memory_key, progress.done)
-    return Outcome(recorder.reports, progress.changed, progress.elapsed, log)
+    return Outcome(recorder.reports, progress.changed, progress.elapsed, log, progress.spent)
 
 
 def _prepare(

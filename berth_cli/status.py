@@ -130,6 +130,7 @@ def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
     if said := report.get("hub_says"):
         facts.add_row("", Text(said, style="bold red"))
     facts.add_row("Versions", Text(", ".join(f"{name} {value}" for name, value in report["versions"].items() if value)))
+    facts.add_row("Release", _release(report.get("release") or {}))
     for disk in report["disk"]:
         used = f"{disk['path']}  {size(disk['used_bytes'])} of {size(disk['size_bytes'])} ({disk['percent']} %)"
         text = Text(used)
@@ -154,6 +155,16 @@ def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
         console.print(
             Text(f"did not start {ago(failed['time'])}: {failed['user']} {failed['server']}  {first_line}", style="red")
         )
+
+
+def _release(found: Mapping[str, Any]) -> Text:
+    if not found.get("converged"):
+        text = "not noted yet: berth up"
+    else:
+        of = f" ({found['commit']})" if found.get("commit") else ""
+        text = f"Berth {found['berth']}{of}, since {found['converged'][:16].replace('T', ' ')} UTC"
+    kept = len(found.get("kept", []))
+    return Text(text + (f"; {kept} kept: berth rollback --list" if kept else ""))
 
 
 def _backup(found: Mapping[str, Any] | None) -> Text:

@@ -109,7 +109,7 @@ def add(
     reports = ask_hosts(project, "users", options, variables)
     _tell_added(wanted, reports, only_check=options.check)
     if until is not None:
-        _hand_out(until, target, only_check=options.check)
+        hand_out(until, target, only_check=options.check)
 
 
 def _add_file(project: Project, options: RunOptions, file: Path, passwords_to: Path | None) -> None:
@@ -125,7 +125,7 @@ def _add_file(project: Project, options: RunOptions, file: Path, passwords_to: P
         others = len(set(changed) - set(created))
         click.echo(f"{report.host}: {len(created)} {would}added, {others} {would}changed.")
     _tell_homes(reports)
-    _hand_out(target, passwords_to, only_check=options.check)
+    hand_out(target, passwords_to, only_check=options.check)
 
 
 @users.command("list")
@@ -399,7 +399,7 @@ def _tell_homes(reports: Sequence[Report]) -> None:
         click.echo(f"{name} has the home that was kept from an earlier user of that name.")
 
 
-def _hand_out(written: Path, target: Path | None, *, only_check: bool) -> None:
+def hand_out(written: Path, target: Path | None, *, only_check: bool) -> None:
     """Show once the passwords that the playbook has written, or say that they are where they were wanted."""
     passwords = accounts.read_passwords(written)
     if target is None:

@@ -34,7 +34,7 @@ DEMO: Final = {
 STAFF: Final = "browser-test-staff"
 """A group that a profile of `OPTIONS` is for."""
 
-NAMES: Final = ("alice", "bob", "carol", "dave", "erin", "frank", "heidi", "ivan", "judy", "kim")
+NAMES: Final = ("alice", "bob", "carol", "dave", "erin", "frank", "heidi", "ivan", "judy", "kim", "laura")
 
 ADMIN: Final = "grace"
 

@@ -2,36 +2,17 @@
 
 import json
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import PASSWORD, PLATFORM
 from converging import converge, refusal, report
+from host_program import HOMES, OnHost
 from hub_client import HubClient, wait_until
 from testinfra.host import Host
 
-PROGRAM = Path(__file__).resolve().parents[1] / "on_host.py"
-HOMES = "/srv/berth/homes"
 NEW_PASSWORD = "another-long-password"
 BUSY = "/run/busy"
-
-
-class OnHost:
-    """The program beside this file, on the host."""
-
-    def __init__(self, host: Host) -> None:
-        subprocess.run(["docker", "cp", "-q", str(PROGRAM), f"{PLATFORM}:/root/on_host.py"], check=True)
-        self._host = host
-
-    def run(self, *arguments: str) -> str:
-        quoted = " ".join(f"'{argument}'" for argument in arguments)
-        found: str = self._host.check_output(f"python3 /root/on_host.py {quoted}")
-        return found
-
-    def tell(self, place: str = HOMES) -> dict[str, list[Any]]:
-        found: dict[str, list[Any]] = json.loads(self.run("tell", place))
-        return found
 
 
 def status() -> Any:

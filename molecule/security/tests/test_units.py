@@ -13,7 +13,7 @@ EXPOSURE = {
     "berth-dock.service": 2.5,
     "berth-exporter.service": 2.5,
     "berth-firewall-watch.service": 2.5,
-    "berth-homes@.service": 2.5,
+    "berth-homes.service": 2.5,
     "berth-reclaim.service": 2.5,
     # To check a password of the host's it is root, and reads the host's shadow file.
     "berth-pam@.service": 3.0,

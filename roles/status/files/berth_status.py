@@ -21,6 +21,7 @@ TIMEOUT_SECONDS = 30
 CERTIFICATE = Path("/etc/berth/tls/hub.crt")
 FAILED_STARTS = Path("/var/lib/berth/hub/failed_starts.json")
 FAILED_STARTS_TOLD = 5
+RELEASES = Path("/var/lib/berth/releases")
 BACKUP_SETTINGS = ETC / "backup.json"
 BACKUP_RESULTS = Path("/var/lib/berth/backup/results.json")
 HUB_REFUSES = "The hub does not start: "
@@ -259,6 +260,15 @@ def disk() -> list[dict[str, Any]]:
     return list(found.values())
 
 
+def release() -> dict[str, Any]:
+    """What the last converge has noted, and the releases that are kept, the newest first."""
+    kept = sorted((path for path in RELEASES.glob("*/release.json") if path.parent.name[0].isdigit()), reverse=True)
+    return {
+        **read_json(ETC / "release.json", {}),
+        "kept": [{"id": path.parent.name, **read_json(path, {})} for path in kept],
+    }
+
+
 def backup() -> dict[str, Any] | None:
     """What became of the last backup and the last check; None if none are wanted."""
     settings = read_json(BACKUP_SETTINGS, None)
@@ -311,6 +321,7 @@ def main() -> None:
         "hub_seconds": None if users is None else round(answered, 1),
         "hub_says": last_words() if users is None else "",
         "versions": versions(settings),
+        "release": release(),
         "users": None if users is None else len(users),
         "running_servers": servers,
         "asleep": asleep(settings) if users is not None else [],

@@ -1,10 +1,11 @@
 #!/usr/bin/python3 -I
 """Makes homes of users; the one thing that the hub needs root for.
 
-`serve` answers one request of a socket-activated service on its standard input: a line with a user's name in UTF-8
-comes in, a line of JSON goes out, {"home": PATH} or {"error": TEXT}. `path NAME` prints where a home is;
-`existing NAME...` prints as JSON who of them has one; `delete NAME...` removes homes for good (no request over the
-socket can), and prints whose there were.
+`serve` answers what comes on the listening socket that is its standard input: with each connection a line with a
+user's name in UTF-8 comes in, a line of JSON goes out, {"home": PATH} or {"error": TEXT}. It ends when nobody has asked
+for a while; systemd starts it with the next request. `path NAME` prints where a home is; `existing NAME...` prints as
+JSON who of them has one; `delete NAME...` removes homes for good (no request over the socket can), and prints whose
+there were.
 """
 
 import argparse
@@ -12,9 +13,11 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import stat
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -27,6 +30,15 @@ HOME_MODE = 0o700
 _DOOMED = ".deleted-"
 MAX_REQUEST_BYTES = 4 * MAX_NAME_LENGTH + 1
 """A name in UTF-8 takes at most four bytes a character, and ends with a line feed."""
+
+REQUEST_SECONDS = 10
+"""For a line to come, and for an answer to be taken."""
+
+IDLE_SECONDS = 300
+"""After which a helper that nobody asks ends: starting one costs a request 0.06 s, keeping one 15 MB."""
+
+AT_ONCE = 64
+"""Connections that are answered side by side; further ones wait in the socket's backlog."""
 
 
 def ensure_home(root: Path, name: str, uid: int, gid: int) -> Path:
@@ -55,7 +67,29 @@ def ensure_home(root: Path, name: str, uid: int, gid: int) -> Path:
     return home
 
 
-def serve(root: Path, uid: int, gid: int, source: BinaryIO, answer: TextIO) -> None:
+def serve(root: Path, uid: int, gid: int, listening: socket.socket) -> None:
+    """Answer each connection, until there has been none for a while."""
+    listening.settimeout(IDLE_SECONDS)
+    room = threading.Semaphore(AT_ONCE)
+
+    def take(connection: socket.socket) -> None:
+        # Whoever hangs up before the answer needs none.
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(REQUEST_SECONDS)
+            with connection.makefile("rb") as source, connection.makefile("w", encoding="utf-8") as answer:
+                answer_one(root, uid, gid, source, answer)
+        room.release()
+
+    while True:
+        room.acquire()
+        try:
+            connection, _ = listening.accept()
+        except TimeoutError:
+            return
+        threading.Thread(target=take, args=(connection,)).start()
+
+
+def answer_one(root: Path, uid: int, gid: int, source: BinaryIO, answer: TextIO) -> None:
     """Answer one request."""
     try:
         line = source.readline(MAX_REQUEST_BYTES + 1)
@@ -100,7 +134,7 @@ def main() -> int:
     parser.add_argument("--uid", type=int, default=1000, help="owner of a new home (default: %(default)s)")
     parser.add_argument("--gid", type=int, default=1000, help="group of a new home (default: %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("serve", help="answer one request on standard input")
+    commands.add_parser("serve", help="answer requests on the socket that is standard input")
     commands.add_parser("path", help="print where a home is").add_argument("name")
     commands.add_parser("container", help="print what the container of a user's server is called").add_argument("name")
     for command, text in (("existing", "print who has a home"), ("delete", "remove homes and all that is in them")):
@@ -108,7 +142,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         if arguments.command == "serve":
-            serve(arguments.root, arguments.uid, arguments.gid, sys.stdin.buffer, sys.stdout)
+            serve(arguments.root, arguments.uid, arguments.gid, socket.socket(fileno=sys.stdin.fileno()))
         elif arguments.command == "path":
             print(arguments.root / directory_name(arguments.name))
         elif arguments.command == "container":

@@ -67,6 +67,33 @@ def test_a_table_says_how_ours_compares(checkout: Checkout) -> None:
     assert rows["stock"][-2:] == ["0.25", "x"]
 
 
+KINDS = {
+    **FOUND,
+    "seconds": {"berth": [1.0], "berth (first cell's output)": [2.0], "stock (first cell's output)": [8.0]},
+}
+
+
+def test_what_is_compared_is_of_the_same_kind(checkout: Checkout) -> None:
+    checkout.write("playbooks/bench.yml", playbook(KINDS).replace("first cell's", "first cell''s"))
+    lines = checkout.run("bench", "spawn").stdout.splitlines()
+    assert [line.endswith("0.25 x") for line in lines[-3:]] == [False, False, True]
+
+
+MEMORY = {
+    "what": "memory",
+    "machine": FOUND["machine"],
+    "seconds": {},
+    "figures": {"berth": {"MB resident": 80.0, "MB by shares": 60.5, "MB in swap": 0.0}},
+}
+
+
+def test_without_seconds_there_is_no_table_of_seconds(checkout: Checkout) -> None:
+    checkout.write("playbooks/bench.yml", playbook(MEMORY))
+    said = checkout.run("bench", "memory").stdout
+    assert "median" not in said
+    assert said.splitlines()[-1].split() == ["berth", "80", "60.5", "0"]
+
+
 def test_json_has_every_figure(checkout: Checkout) -> None:
     checkout.write("playbooks/bench.yml", playbook(FOUND))
     result = checkout.run("bench", "spawn", "--rounds", "7", "--no-peer", "--json")
@@ -80,6 +107,7 @@ def test_json_has_every_figure(checkout: Checkout) -> None:
         (["spawn", "--rounds", "0"], "--rounds"),
         (["spawn", "--check"], "leave out --check"),
         (["storm", "--users", "0"], "--users"),
+        (["install", "-i", "inventory/localhost"], "leave out --inventory"),
         (["spawn", "--plot", "x.jpg"], "ends in .png"),
         (["spawn", "--plot", "nowhere/x.png"], "folder that is there"),
     ],
@@ -137,6 +165,30 @@ def test_a_plot_of_fronts_shows_what_each_does_in_a_second(tmp_path: Path) -> No
         plots.draw({"one": report}, tmp_path / "found.png")
         images.add((tmp_path / "found.png").read_bytes())
     assert len(images) == 3
+
+
+def test_a_plot_of_memory_shows_what_is_in_swap(tmp_path: Path) -> None:
+    images = set()
+    for share, swapped in ((60, 0), (70, 0), (60, 10)):
+        figures = {"berth": {"MB resident": 80, "MB by shares": share, "MB in swap": swapped}}
+        plots.draw({"one": {**MEMORY, "figures": figures}}, tmp_path / "found.png")
+        images.add((tmp_path / "found.png").read_bytes())
+    assert len(images) == 3
+
+
+def test_a_plot_of_an_install_shows_each_role(tmp_path: Path) -> None:
+    images = set()
+    for base, docker in ((1.0, 2.0), (2.0, 1.0)):
+        figures = {
+            "base": {"once": base},
+            "docker": {"once": docker},
+            "all": {"once": 3.0},
+            "first cell": {"once": 1.0},
+        }
+        report = {"what": "install", "machine": FOUND["machine"], "seconds": {}, "figures": figures}
+        plots.draw({"one": report}, tmp_path / "found.png")
+        images.add((tmp_path / "found.png").read_bytes())
+    assert len(images) == 2
 
 
 def test_a_plot_is_drawn_beside_the_table(checkout: Checkout, tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import bcrypt
 import pytest
 import requests
+from berth_hub import passwords
 
 from tests.unit.hub.conftest import wait_until
 from tests.unit.hub.running_hub import ADMIN_PASSWORD, FAILED_LOGINS_MAX, Hub, Running
@@ -58,6 +60,37 @@ def test_an_account_comes_and_goes(hub: Hub) -> None:
     assert hub.log_in("bob", GOOD) is None
     assert hub.user("bob") is None
     assert hub.users({"name": "bob", "state": "absent"})["changed"] == []
+
+
+def test_a_password_comes_along_from_another_hub(hub: Hub) -> None:
+    kept = bcrypt.hashpw(GOOD.encode(), bcrypt.gensalt(12)).decode()
+    try:
+        assert hub.users({"name": "bob", "password_hash": kept})["passwords_set"] == ["bob"]
+        assert hub.log_in("bob", GOOD) is not None
+        assert hub.log_in("bob", OTHER) is None
+        # Who has one here keeps it.
+        other = bcrypt.hashpw(OTHER.encode(), bcrypt.gensalt(12)).decode()
+        assert hub.users({"name": "bob", "password_hash": other})["changed"] == []
+        assert hub.log_in("bob", GOOD) is not None
+    finally:
+        hub.users({"name": "bob", "state": "absent"})
+
+
+def test_what_is_kept_here_could_go_to_another_hub() -> None:
+    passwords.check_hash(passwords._hash(GOOD).decode())
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"password_hash": bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode()}, "12 rounds"),
+        ({"password_hash": "$2b$31$" + "a" * 53}, "12 rounds"),
+        ({"password_hash": "in the clear"}, "12 rounds"),
+        ({"password_hash": "$2b$12$" + "a" * 53, "password": GOOD}, "leave one out"),
+    ],
+)
+def test_what_cannot_be_compared_with_is_no_hash(hub: Hub, given: dict[str, str], says: str) -> None:
+    assert says in hub.refused({"name": "bob", **given})
 
 
 def test_who_comes_back_under_the_same_name_starts_anew(hub: Hub, alice: str) -> None:

@@ -1,15 +1,13 @@
-"""How the hub asks for a home: over a real socket, answered by the real helper, a process for each request."""
+"""How the hub asks for a home: over a real socket, answered by the real helper."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
-import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,33 +37,16 @@ async def listening(address: Path, answer: Answer) -> AsyncIterator[None]:
 
 @pytest.fixture
 def helper(tmp_path: Path) -> Iterator[Helper]:
-    """Accepts a connection and starts the helper with it as standard input and output: what `Accept=yes` does."""
+    """The helper with a listening socket as its standard input, as systemd starts it."""
     (tmp_path / "homes").mkdir()
     program = [sys.executable, "-I", str(Path(berth_homes.__file__).resolve()), "--root", str(tmp_path / "homes")]
     owner = ["--uid", str(os.getuid()), "--gid", str(os.getgid())]
-    processes = []
-
-    def accept(server: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            with connection:
-                processes.append(
-                    subprocess.Popen([*program, *owner, "serve"], stdin=connection.fileno(), stdout=connection.fileno())
-                )
-
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         server.listen(64)
-        thread = threading.Thread(target=accept, args=(server,))
-        thread.start()
-        yield Helper(tmp_path / "socket", tmp_path / "homes")
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
-    for process in processes:
-        process.wait()
+        with subprocess.Popen([*program, *owner, "serve"], stdin=server.fileno()) as process:
+            yield Helper(tmp_path / "socket", tmp_path / "homes")
+            process.terminate()
 
 
 def test_the_helper_makes_the_home(helper: Helper) -> None:
@@ -84,11 +65,8 @@ def test_a_class_that_logs_in_at_once_gets_its_homes(helper: Helper) -> None:
     assert len(set(homes)) == 10
 
 
-def test_more_than_systemd_has_places_for_wait_in_line(tmp_path: Path) -> None:
-    unit = "host/etc/systemd/system/berth-homes.socket"
-    found = re.search(r"(?m)^MaxConnections=(\d+)$", (Path(berth_homes.__file__).resolve().parent / unit).read_text())
-    assert found is not None
-    places = int(found[1])
+def test_more_than_the_helper_has_places_for_wait_in_line(tmp_path: Path) -> None:
+    places = berth_homes.AT_ONCE
     now, most = 0, 0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from berth_bench.hubs import BenchError, run
+from berth_bench.memory import measure as measure_memory
 from berth_bench.proxy import measure as measure_proxy
 from berth_bench.scale import measure as measure_scale
 from berth_bench.spawn import Series, measure, measure_hardening, measure_wake
@@ -22,6 +23,7 @@ WAYS: dict[str, Callable[[argparse.Namespace], tuple[Series, Figures]]] = {
     "hardening": lambda wanted: (measure_hardening(wanted.rounds), {}),
     "wake": lambda wanted: (measure_wake(wanted.rounds), {}),
     "proxy": lambda wanted: measure_proxy(wanted.rounds),
+    "memory": lambda wanted: ({}, measure_memory(wanted.rounds)),
     "scale": lambda wanted: (measure_scale(wanted.rounds), {}),
     "storm": lambda wanted: measure_storm(wanted.rounds, wanted.users),
 }

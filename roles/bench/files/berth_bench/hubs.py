@@ -8,13 +8,14 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
 PATIENCE_SECONDS = 120
 """For a server to be ready, and for one to be gone."""
 
-_POLL_SECONDS = 0.005
+_POLL_SECONDS = 0.01
 
 
 class BenchError(Exception):
@@ -153,14 +154,22 @@ class Hub:
         raise BenchError(f"{self.name}: the server of {user} did not start: {told.get('message')}")
 
 
+@cache
+def of_own_front() -> ssl.SSLContext:
+    """For the host's own front, reached by a loopback address, for which no certificate is made.
+
+    Once: reading all the certificates that a machine trusts takes as long as a request.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 def _connection(url: str, patience: float = PATIENCE_SECONDS) -> http.client.HTTPConnection:
     address = urlsplit(url)
     host = address.hostname or ""
     if address.scheme == "https":
-        # It is the host's own front, reached by a loopback address, for which no certificate is made.
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return http.client.HTTPSConnection(host, address.port, timeout=patience, context=context)
+        return http.client.HTTPSConnection(host, address.port, timeout=patience, context=of_own_front())
     return http.client.HTTPConnection(host, address.port, timeout=patience)
 
 

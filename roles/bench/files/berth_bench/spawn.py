@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from berth_bench.cells import Desk
 from berth_bench.hubs import BenchError, Hub, berth, run, stock
 
 _REMOVED_AT_ONCE = 8
@@ -52,8 +53,14 @@ def guests(hub: Hub, names: list[str]) -> Iterator[list[str]]:
                 run("docker", "rm", "--force", *(f"jupyter-{name}" for name in made))
 
 
+_CELL = "first cell's output"
+
+
 def measure(rounds: int) -> Series:
-    """By turns, so that whatever else the machine does hits all of them; the first start of each is not counted."""
+    """By turns, so that whatever else the machine does hits all of them; the first start of each is not counted.
+
+    A first cell's output comes after the server's first answer and a new kernel, as for somebody who waits for it.
+    """
     hubs = [hub for hub in (berth(), stock()) if hub]
     image = json.loads(_SETTINGS.read_text(encoding="utf-8"))["berth"]["image"]
     found: Series = {"docker run": []}
@@ -61,11 +68,14 @@ def measure(rounds: int) -> Series:
         hub.wait()
         found[hub.name] = []
         found[f"{hub.name} (hub says ready)"] = []
+        found[f"{hub.name} ({_CELL})"] = []
     for number in range(rounds + 1):
-        found["docker run"].append(_seconds(lambda: run("docker", "run", "--rm", image, "true")))
+        found["docker run"].append(_seconds(run, "docker", "run", "--rm", image, "true"))
         for hub in hubs:
             with guest(hub, f"bench{number}") as name:
+                desk = Desk(hub, name)
                 start = hub.start(name)
+                found[f"{hub.name} ({_CELL})"].append(start.usable + _seconds(_first_cell, desk))
             found[hub.name].append(start.usable)
             found[f"{hub.name} (hub says ready)"].append(start.ready)
     return {name: series[1:] for name, series in found.items()}
@@ -78,12 +88,16 @@ def measure_wake(rounds: int) -> Series:
         BenchError: Berths do not sleep on this host.
     """
     hub = berth()
-    found: Series = {"berth": [], "berth, asleep": []}
+    found: Series = {"berth": [], f"berth ({_CELL})": [], "berth, asleep": [], f"berth, asleep ({_CELL})": []}
     for number in range(rounds + 1):
         with guest(hub, f"bench{number}") as name:
-            found["berth"].append(hub.start(name).usable)
-            hub.put_to_sleep(name)
-            found["berth, asleep"].append(hub.start(name).usable)
+            desk = Desk(hub, name)
+            for how in ("berth", "berth, asleep"):
+                start = hub.start(name).usable
+                cell = _seconds(_first_cell, desk)
+                found[how].append(start)
+                found[f"{how} ({_CELL})"].append(start + cell)
+                hub.put_to_sleep(name)
     return {name: series[1:] for name, series in found.items()}
 
 
@@ -136,7 +150,16 @@ def _restart(hub: Hub) -> None:
     hub.wait()
 
 
-def _seconds(action: Callable[[], object]) -> float:
+def _first_cell(desk: Desk) -> None:
+    """In the kernel that there is, or in a new one."""
+    if not desk.kernel:
+        desk.open_kernel()
+        desk.run("kept = 1; print(kept)")
+    elif desk.run("print(kept)") != "1\n":
+        raise BenchError("the kernel of a berth that slept has forgotten its variables")
+
+
+def _seconds(action: Callable[..., object], *arguments: object) -> float:
     began = time.monotonic()
-    action()
+    action(*arguments)
     return time.monotonic() - began

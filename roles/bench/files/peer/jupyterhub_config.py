@@ -15,5 +15,9 @@ c.JupyterHub.spawner_class = "docker"
 c.DockerSpawner.image = os.environ["PEER_IMAGE"]
 c.JupyterHub.services = [{"name": "bench", "api_token": os.environ["PEER_TOKEN"]}]
 c.JupyterHub.load_roles = [
-    {"name": "bench", "services": ["bench"], "scopes": ["admin:users", "admin:servers", "list:users", "read:hub"]}
+    {
+        "name": "bench",
+        "services": ["bench"],
+        "scopes": ["admin:users", "admin:servers", "tokens", "list:users", "read:hub"],
+    }
 ]

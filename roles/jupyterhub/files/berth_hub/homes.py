@@ -8,12 +8,12 @@ from pathlib import Path
 from berth_names import check_name
 
 TIMEOUT_SECONDS = 60
-"""Making a directory takes milliseconds; on a busy host the helper waits for a processor, and ends before that."""
+"""Making a directory takes milliseconds; on a busy host Python alone may take a quarter of that to start."""
 
 AT_ONCE = 32
-"""How many homes the helper is asked for at once; others wait. On more than `MaxConnections` systemd hangs up."""
+"""How many homes the helper is asked for at once; others wait. It answers twice as many side by side."""
 
-_WHERE_TO_LOOK = "see journalctl -u berth-homes.socket -u 'berth-homes@*'"
+_WHERE_TO_LOOK = "see journalctl -u berth-homes.socket -u berth-homes.service"
 
 
 async def ensure_home(socket: Path, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,9 +19,26 @@ from berth_hub.secrets import readable_password
 # the class that is being added; bcrypt lets go of Python's lock meanwhile.
 _hashing = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hash")
 
+HASH_ROUNDS = 12
+"""Of bcrypt, as a power of two: its default, which NativeAuthenticator and FirstUseAuthenticator use, too."""
+
+_HASH = re.compile(rf"\$2[aby]\${HASH_ROUNDS}\$[./A-Za-z0-9]{{53}}")
+
 
 def _hash(password: str) -> bytes:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt())
+
+
+def check_hash(kept: str) -> None:
+    """Refuse what another hub has kept of a password, if it cannot be compared with here.
+
+    With as many rounds as all others: how long a log-in takes must not tell who has an account.
+
+    Raises:
+        ValueError: says what is allowed.
+    """
+    if not _HASH.fullmatch(kept):
+        raise ValueError(f"password_hash is not of bcrypt with {HASH_ROUNDS} rounds: give a password instead")
 
 
 async def hash_password(password: str) -> bytes:

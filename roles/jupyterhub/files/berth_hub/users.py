@@ -14,14 +14,14 @@ from tornado import web
 
 from berth_hub import accounts, signup
 from berth_hub.names import check_group, user_name
-from berth_hub.passwords import hash_all
+from berth_hub.passwords import check_hash, hash_all
 
 
 class Wanted(BaseModel):
     """How one account shall be.
 
     `groups` are added, `groups_absent` taken away; others stay. A `generated` password is left out where it is of no
-    use. `where` is what messages call the entry.
+    use, and so is a `password_hash`, what another hub has kept of a password. `where` is what messages call the entry.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -32,6 +32,7 @@ class Wanted(BaseModel):
     groups: list[str] = []
     groups_absent: list[str] = []
     password: str | None = None
+    password_hash: str | None = None
     generated: bool = False
     update_password: Literal["always", "on_create"] = "on_create"
     unlock: bool = False
@@ -89,6 +90,7 @@ class UsersHandler(APIHandler):
                     "waiting": [one.public() for one in signup.waiting(self.db)],
                     "groups": sorted(group.name for group in self.db.query(orm.Group)),
                     "passwords": accounts.keeps_passwords(self.authenticator),
+                    "groups_elsewhere": bool(getattr(self.authenticator, "manage_groups", False)),
                     **done,
                 }
             )
@@ -128,12 +130,17 @@ class UsersHandler(APIHandler):
 
     def _check_password(self, entry: Wanted, known: Known) -> None:
         if not accounts.keeps_passwords(self.authenticator):
+            entry.password_hash = None
             if entry.generated:
                 entry.password = None
             if entry.password is not None:
                 raise ValueError("passwords are not the hub's business with this jupyterhub_auth: leave it out")
             return
-        if entry.state == "present" and entry.password is None and entry.name not in known.users:
+        if entry.password_hash is not None:
+            check_hash(entry.password_hash)
+            if entry.password is not None:
+                raise ValueError("has both a password and a password_hash: leave one out")
+        elif entry.state == "present" and entry.password is None and entry.name not in known.users:
             raise ValueError(f"{entry.name!r} is new and needs a password")
         if entry.password is not None:
             self.authenticator.check_password(entry.password)
@@ -147,15 +154,16 @@ class UsersHandler(APIHandler):
     async def _hashes(self, request: Request) -> dict[str, bytes]:
         """What is kept of the passwords that are going to be set, by name."""
         with_password = self._known().with_password
-        to_set = {
-            entry.name: entry.password
+        setting = [
+            entry
             for entry in request.users
             if entry.state == "present"
-            and entry.password is not None
             and (entry.update_password == "always" or entry.name not in with_password)
             and not request.check
-        }
-        return dict(zip(to_set, await hash_all(to_set.values()), strict=True))
+        ]
+        kept = {entry.name: entry.password_hash.encode() for entry in setting if entry.password_hash is not None}
+        to_set = {entry.name: entry.password for entry in setting if entry.password is not None}
+        return kept | dict(zip(to_set, await hash_all(to_set.values()), strict=True))
 
     def _known(self) -> Known:
         def names(column: Any) -> frozenset[str]:
@@ -164,7 +172,7 @@ class UsersHandler(APIHandler):
         return Known(names(orm.User.name), names(UserInfo.username), names(signup.SignUp.name))
 
     def _sets_password(self, entry: Wanted) -> bool:
-        if entry.password is None:
+        if entry.password is None and entry.password_hash is None:
             return False
         return entry.update_password == "always" or self.authenticator.get_user(entry.name) is None
 

@@ -1,1 +1,0 @@
-../../../../stand_ins/rfc3987_syntax.py

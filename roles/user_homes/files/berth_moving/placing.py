@@ -1,0 +1,244 @@
+"""Homes on their way: unpacked beside all homes, without rights, and then put in their place by one rename."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from berth_names import directory_name
+
+from berth_moving.archive import (
+    CHUNK_BYTES,
+    HOME_COMPRESSED,
+    LOCALE,
+    TAR_CREATE,
+    Part,
+    Reader,
+    read_completely,
+)
+from berth_moving.contents import MovingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+HOMES = Path("/srv/berth/homes")
+ASIDE = ".moving-"
+"""What folders begin with in which homes wait: no user's home does, backups leave them out, a reboot removes them."""
+
+SPARE_BYTES = 200 * 2**20
+RENAME_NOREPLACE = 1
+_INSIDE = "/srv/berth/home"
+_TAR_EXTRACT = [
+    *("tar", "--extract", "--file=-", "--no-same-owner", "--no-same-permissions", "--delay-directory-restore"),
+    *("--xattrs", "--xattrs-include=user.*"),
+]
+
+
+def aside(homes: Path, direction: str, name: str) -> Path:
+    """Where a user's home waits: on the file system of the homes, closed to users."""
+    return homes / f"{ASIDE}{direction}-{directory_name(name)}"
+
+
+def begin(homes: Path, direction: str, name: str, needed: int) -> Path:
+    """Make the folder in which a home waits, without what an interrupted run has left of the same.
+
+    Args:
+        homes: Directory of all homes.
+        direction: `in` or `out`.
+        name: The user's.
+        needed: Bytes that it will take.
+
+    Raises:
+        MovingError: There is too little space.
+    """
+    place = aside(homes, direction, name)
+    if place.exists():
+        shutil.rmtree(place)
+    free = shutil.disk_usage(homes).free
+    if free < needed + SPARE_BYTES:
+        raise MovingError(
+            f"{(needed + SPARE_BYTES) // 2**20} MB are needed where {homes} is, and {free // 2**20} MB are free: free"
+            " some first"
+        )
+    place.mkdir(mode=0o700)
+    return place
+
+
+def used(home: Path) -> int:
+    """Bytes that a home takes on the disk, at most: what is counted twice is a file with several names."""
+    total = 0
+    for place, folders, names in os.walk(home):
+        for name in (*folders, *names):
+            total += 512 * Path(place, name).lstat().st_blocks
+    return total
+
+
+def as_nobody_else(target: Path, uid: int, gid: int) -> list[str]:
+    """What a command is put behind to run as the user of the berths, who sees of all homes only the one that is made.
+
+    An archive comes from elsewhere: whatever tar might be talked into, it can reach nothing.
+    """
+    properties = {
+        "UMask": "0000",
+        "Environment": "LC_ALL=C.UTF-8",
+        "TemporaryFileSystem": "/srv/berth",
+        "BindPaths": f"{target}:{_INSIDE}",
+        "ProtectSystem": "strict",
+        "ProtectHome": "yes",
+        "ReadWritePaths": _INSIDE,
+        "PrivateTmp": "yes",
+        "PrivateDevices": "yes",
+        "PrivateNetwork": "yes",
+        "CapabilityBoundingSet": "CAP_SETUID CAP_SETGID",
+        "NoNewPrivileges": "yes",
+        "RestrictAddressFamilies": "AF_UNIX",
+        "RestrictNamespaces": "yes",
+        "RestrictSUIDSGID": "yes",
+        "ProtectKernelTunables": "yes",
+        "ProtectControlGroups": "yes",
+        "SystemCallFilter": "@system-service",
+    }
+    command = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--description=Berth: unpacks a home"]
+    # Not User=: systemd knows no number without a name.
+    become = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--inh-caps=-all"]
+    inside = ["--", *become, "env", f"--chdir={_INSIDE}"]
+    return [*command, *(f"--property={key}={value}" for key, value in properties.items()), *inside]
+
+
+def unpack(path: Path, part: Part, target: Path, before: Sequence[str]) -> None:
+    """Unpack the home's archive of a file into a folder.
+
+    Args:
+        path: The file.
+        part: Where the home's archive is in it.
+        target: A new, empty folder, its owner's that the files shall belong to.
+        before: What tar is put behind (see :func:`as_nobody_else`); the folder itself is where it runs.
+
+    Raises:
+        MovingError: Tar failed, or the file was changed since it was looked at.
+    """
+    with path.open("rb") as file:
+        reader = Reader(file, part)
+        extract(reader.feed, target, before, compressed=part.name == HOME_COMPRESSED)
+        reader.check(path)
+
+
+def extract(
+    feed: Callable[[IO[bytes]], None], target: Path, before: Sequence[str], *, compressed: bool = False
+) -> None:
+    """Unpack what is fed into a folder.
+
+    Raises:
+        MovingError: Tar failed.
+    """
+    command = [*before, *_TAR_EXTRACT, *(["--zstd"] if compressed else [])]
+    inside = None if before else target
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stderr=said, cwd=inside, umask=0, env={**os.environ, **LOCALE}
+        ) as process,
+    ):
+        feed(cast("IO[bytes]", process.stdin))
+        process.stdin = None  # closed by now
+        code = process.wait()
+        said.seek(0)
+        lines = said.read().decode(errors="backslashreplace").splitlines()
+    if code:
+        raise MovingError(f"the home could not be unpacked: {'; '.join(lines[-3:])}")
+
+
+def copy(source: Path, target: Path, before: Sequence[str]) -> int:
+    """Copy a home as an import unpacks it; returns how many files changed while they were read.
+
+    Raises:
+        MovingError: It cannot be read, or not be written.
+    """
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            [*TAR_CREATE, f"--directory={source}", "--file=-", "."],
+            stdout=subprocess.PIPE,
+            stderr=said,
+            env={**os.environ, **LOCALE},
+        ) as process,
+    ):
+        output = cast("IO[bytes]", process.stdout)
+
+        def feed(unpacking: IO[bytes]) -> None:
+            with contextlib.suppress(BrokenPipeError), unpacking:
+                shutil.copyfileobj(output, unpacking, CHUNK_BYTES)
+
+        extract(feed, target, before)
+        output.close()
+        return read_completely(process.wait(), said, source)
+
+
+def put(source: Path, homes: Path, name: str, folder: str) -> str:
+    """Put a home in its place: as the user's home, or if there is one, as a folder within it.
+
+    Args:
+        source: What was unpacked.
+        homes: Directory of all homes, on the same file system.
+        name: The user's.
+        folder: What the folder within the home is called; empty: there must be no home.
+
+    Returns:
+        The folder's name; empty if it is the home.
+
+    Raises:
+        MovingError: There is a home, and no folder is wanted.
+    """
+    home = homes / directory_name(name)
+    try:
+        _rename_to_nothing(source, home)
+    except FileExistsError:
+        if not folder:
+            raise MovingError(f"{home} is there already") from None
+        return into(source, home, folder)
+    return ""
+
+
+def _rename_to_nothing(source: Path, target: Path) -> None:
+    """Rename a folder, but never over an empty one, which a berth may have mounted a moment ago.
+
+    Raises:
+        FileExistsError: There is something.
+    """
+    rename = ctypes.CDLL(None, use_errno=True).renameat2
+    at = -100  # AT_FDCWD
+    if rename(at, os.fsencode(source), at, os.fsencode(target), RENAME_NOREPLACE) == 0:
+        return
+    number = ctypes.get_errno()
+    # Network file systems cannot.
+    if number == errno.EINVAL and not os.path.lexists(target):
+        source.rename(target)
+        return
+    if number == errno.EINVAL:
+        number = errno.EEXIST
+    raise OSError(number, os.strerror(number), str(target))
+
+
+def into(source: Path, home: Path, wanted: str) -> str:
+    """Move a folder into a home, under a name that is free; returns the name.
+
+    The home is its user's, who may have put links there: the folder is moved by the home's descriptor, and a rename of
+    a folder replaces neither a file nor a link, only an empty folder, which is asked for first.
+    """
+    inside = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        for number in range(1, 1000):
+            name = wanted if number == 1 else f"{wanted}-{number}"
+            if name not in os.listdir(inside):  # noqa: PTH208 (a descriptor has no path)
+                os.rename(source, name, dst_dir_fd=inside)
+                return name
+    finally:
+        os.close(inside)
+    raise MovingError(f"{home} has too many folders {wanted}-*: remove some")
