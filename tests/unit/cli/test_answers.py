@@ -105,6 +105,21 @@ def test_status_tells_of_a_hub_that_is_slow(checkout: Checkout, seconds: float |
     assert ("slow" in result.stdout) is is_told
 
 
+@pytest.mark.parametrize(("available", "code"), [(10 * 2**20, 3), (100 * 2**20, 0)])
+def test_status_tells_of_a_disk_that_is_full_and_of_why_the_hub_gave_up(
+    checkout: Checkout, available: int, code: int
+) -> None:
+    report = status_report() | {"hub_says": "The hub does not start: [it] is damaged"}
+    report["disk"] = [
+        {"path": "/srv", "size_bytes": 2**40, "used_bytes": 2**39, "available_bytes": available, "percent": 100}
+    ]
+    checkout.write("playbooks/status.yml", REPORT.format(message=json.dumps(report)))
+    result = checkout.run("status")
+    assert result.returncode == code, result.stderr
+    assert ("full: nothing can be saved there" in " ".join(result.stdout.split())) is (code == 3)
+    assert "The hub does not start: [it] is damaged" in " ".join(result.stdout.split())
+
+
 def backup_report(**changes: object) -> dict[str, object]:
     recently = dt.datetime.now(dt.UTC).isoformat()
     good = {"result": "ok", "ended": recently, "message": "", "good": recently, "files": 7, "bytes": 2048}
