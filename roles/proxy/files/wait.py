@@ -31,9 +31,14 @@ def answers(url: str) -> bool:
 
 def ends() -> int:
     """How often systemd has started it again since somebody started it."""
-    asked = ["systemctl", "show", "--property=NRestarts", "--value", UNIT]
-    said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    said = show("NRestarts")
     return int(said) if said.isdigit() else 0
+
+
+def show(what: str) -> str:
+    """A property of the hub's unit."""
+    asked = ["systemctl", "show", f"--property={what}", "--value", UNIT]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def main(seconds: float) -> str:
@@ -47,6 +52,8 @@ def main(seconds: float) -> str:
         before = min(before, now := ends())
         if now - before >= ENDS_MAX:
             return f"it ended {now - before} times while it was waited for"
+        if show("ActiveState") == "failed":
+            return "it ended, and is not started again"
         if time.monotonic() > deadline:
             return f"no answer within {seconds:.0f} s"
         time.sleep(POLL_SECONDS)

@@ -46,6 +46,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPServer]
     settings.write_text(json.dumps({"hub_url": f"http://127.0.0.1:{server.server_port}", "base_url": "/below/"}))
     monkeypatch.setattr(wait, "SETTINGS", settings)
     monkeypatch.setattr(wait, "ends", lambda: 0)
+    monkeypatch.setattr(wait, "show", lambda _what: "active")
     yield server
     server.shutdown()
     server.server_close()
@@ -71,3 +72,10 @@ def test_one_that_ends_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPat
     counted = iter([7, 0, 1, 2, 3, 4])
     monkeypatch.setattr(wait, "ends", lambda: next(counted))
     assert wait.main(60) == "it ended 3 times while it was waited for"
+
+
+@pytest.mark.usefixtures("hub")
+def test_one_that_is_not_started_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    Hub.asked = -(10**6)
+    monkeypatch.setattr(wait, "show", lambda _what: "failed")
+    assert wait.main(60) == "it ended, and is not started again"
