@@ -20,19 +20,27 @@ ME = f"{os.getuid()}:{os.getgid()}"
 
 
 @pytest.fixture
-def packed(host: Host) -> Path:
-    """Two files of alice's and one of bob's in a snapshot that was packed; returns the file of checksums."""
+def plan(host: Host) -> dict[str, str]:
+    """Two files of alice's and one of bob's in a snapshot that was packed."""
     for name, content in {"alice/a": "first", "alice/deep/b": "second", "bob/c": "third"}.items():
         host.write(f"homes/{name}", content)
     assert runs.backup(host.settings)
-    return Path(drill.pack(host.settings, "latest", ME)["folder"], drill.CHECKSUMS)
+    return drill.pack(host.settings, "latest", ME)
+
+
+@pytest.fixture
+def packed(plan: dict[str, str]) -> Path:
+    """The file of checksums."""
+    return Path(plan["folder"], drill.CHECKSUMS)
 
 
 def snapshot(host: Host) -> str:
     return str(restic.snapshots(host.settings)[-1]["id"])
 
 
-def test_what_is_packed_is_a_repository_with_that_snapshot_alone(host: Host, packed: Path, tmp_path: Path) -> None:
+def test_what_is_packed_is_a_repository_with_that_snapshot_alone(
+    host: Host, plan: dict[str, str], packed: Path, tmp_path: Path
+) -> None:
     host.write("homes/alice/later")
     assert runs.backup(host.settings)
     there = tmp_path / "elsewhere"
@@ -40,6 +48,7 @@ def test_what_is_packed_is_a_repository_with_that_snapshot_alone(host: Host, pac
     subprocess.run(["tar", "-C", str(there), "-xf", str(packed.with_name(drill.REPOSITORY))], check=True)
     elsewhere = dataclasses.replace(host.settings, repository=str(there))
     (only,) = restic.snapshots(elsewhere)
+    assert only["id"] == plan["id"]
     listed = restic.run(elsewhere, "ls", "--no-lock", only["id"])
     assert str(host.root / "homes/alice/deep/b") in listed
     assert str(host.root / "homes/alice/later") not in listed

@@ -44,7 +44,7 @@ def pack(settings: Settings, wanted: str, owner: str) -> dict[str, Any]:
         owner: UID:GID of who fetches it.
 
     Returns:
-        Where it is, and which snapshot it is.
+        Where it is, and which snapshot it is: by the id that the copy has, and by the short one that people know.
 
     Raises:
         RestoreError: There is no such snapshot, or no room.
@@ -67,6 +67,7 @@ def pack(settings: Settings, wanted: str, owner: str) -> dict[str, Any]:
     source = ["--from-repo", settings.repository, "--from-password-file", str(settings.secret(PASSWORD))]
     restic.run(copy, "init", *source, "--copy-chunker-params")
     restic.run(copy, "copy", *source, snapshot["id"])
+    (copied,) = restic.snapshots(copy)
     archive = ["tar", "--directory", copy.repository, "--create", "--file", str(place / REPOSITORY), "."]
     subprocess.run(archive, check=True, capture_output=True)
     shutil.rmtree(place / "repository")
@@ -80,7 +81,7 @@ def pack(settings: Settings, wanted: str, owner: str) -> dict[str, Any]:
     Path(settings.state).chmod(0o711)
     return {
         "folder": str(place),
-        "id": snapshot["id"],
+        "id": copied["id"],
         "short": snapshot["short_id"],
         "time": restore.moment(snapshot["time"]).isoformat(timespec="seconds"),
     }
