@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from conftest import PASSWORD
@@ -56,7 +57,7 @@ def test_a_hundred_starts_and_stops_leave_nothing_behind(host: Host, hub: HubCli
     hub.add_users(*({"name": name, "password": PASSWORD} for name in USERS))
 
     def turn(name: str, times: int) -> None:
-        mine = HubClient(hub.url, hub.ca, "")
+        mine = HubClient(hub.url, Path(hub.ca), "")
         mine.operator = hub.operator
         for _ in range(times):
             mine.start(name)
