@@ -21,14 +21,14 @@ BROWSER_TEST_SECONDS = 600
 """A browser test may have to wait for a container's first start."""
 
 _SCENARIO_ORDER = (
+    "lifecycle",
+    "default",
     "debian12",
     "options",
-    "https",
-    "default",
-    "faults",
-    "lifecycle",
-    "authentication",
     "security",
+    "faults",
+    "https",
+    "authentication",
     "ssh",
 )
 """An order in which two at a time end together; a scenario that is not listed begins first."""

@@ -12,6 +12,8 @@ PLACES = ("/var/lib",)
 
 PROXY_UNIT = "berth-proxy.service"
 
+HUB = Path("/opt/berth/hub")
+
 HUB_UNIT = "berth-hub.service"
 
 
@@ -26,10 +28,10 @@ def free_mb() -> dict[str, int]:
     return {place: shutil.disk_usage(place).free // 1024**2 for place in PLACES if Path(place).is_dir()}
 
 
-def hub_version() -> str:
+def hub_version(venv: Path = HUB) -> str:
     """Version of JupyterHub; empty where there is none."""
-    found = Path("/opt/berth/hub").glob("lib/python3*/site-packages/jupyterhub-*.dist-info")
-    return next((path.name.split("-")[1].removesuffix(".dist-info") for path in found), "")
+    found = venv.glob("lib/python3*/site-packages/jupyterhub-*.dist-info")
+    return next((path.name.removesuffix(".dist-info").partition("-")[2] for path in found), "")
 
 
 def listeners() -> list[dict[str, Any]]:

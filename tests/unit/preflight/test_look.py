@@ -49,3 +49,10 @@ def test_this_machine() -> None:
     assert f"(pid {os.getpid()})" in held["name"]
     assert found["memory_mb"] > 100
     assert found["free_mb"]["/var/lib"] >= 0
+
+
+def test_the_version_of_a_hub(tmp_path: Path) -> None:
+    assert look.hub_version(tmp_path) == ""
+    for name in ("jupyterhub-6.1.1.dist-info", "jupyterhub_idle_culler-2.0.0.dist-info"):
+        (tmp_path / "lib/python3.13/site-packages" / name).mkdir(parents=True)
+    assert look.hub_version(tmp_path) == "6.1.1"
