@@ -1,4 +1,4 @@
-"""Prints as JSON what a host has: memory and free space in MB, who listens where, whether a hub is there."""
+"""Prints as JSON what a host has: memory and free space in MB, who listens where, and whether a hub is there."""
 
 import json
 import re
@@ -62,6 +62,8 @@ def main() -> None:
         "memory_mb": memory_mb(),
         "free_mb": free_mb(),
         "provisioned": Path("/etc/berth/hub.json").exists(),
+        "homes_image": Path("/srv/berth/homes.btrfs").exists(),
+        "homes_settings": Path("/etc/berth/homes.json").exists(),
         "listeners": listeners(),
     }
     print(json.dumps(found))

@@ -17,6 +17,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import berth_volumes
+from berth_moving import placing
+from berth_moving.contents import MovingError
 from berth_names import directory_name
 
 from berth_backup import database, restic, runs
@@ -142,7 +145,8 @@ def parts(settings: Settings) -> list[Path]:
 
 
 def _is_aside(name: str) -> bool:
-    return name.startswith(ASIDE)
+    # Snapshots of homes stay where they are: no backup has them.
+    return name.startswith(ASIDE) or name == berth_volumes.SNAPSHOTS
 
 
 def aside(part: Path, date: str) -> Path:
@@ -303,27 +307,11 @@ def restore_user(settings: Settings, wanted: str, name: str, date: str) -> dict[
             raise RestoreError(f"snapshot {snapshot['short_id']} has no home of {name!r}")
         owner = found.stat()
         if not home.is_dir():
-            home.mkdir(mode=stat.S_IMODE(owner.st_mode))
+            berth_volumes.make(home, stat.S_IMODE(owner.st_mode), berth_volumes.settings())
             os.chown(home, owner.st_uid, owner.st_gid)
-        place = _into_home(found, home, f"restored-{date}")
+        place = placing.into(found, home, f"restored-{date}")
+    except MovingError as error:
+        raise RestoreError(str(error)) from None
     finally:
         shutil.rmtree(work)
     return {"user": name, "snapshot": snapshot["short_id"], "home": str(home), "folder": place}
-
-
-def _into_home(found: Path, home: Path, wanted: str) -> str:
-    """Move a folder into a home, under a name that is free.
-
-    The home is its user's, who may have put links there: the folder is moved by the home's descriptor, and a rename of
-    a folder replaces neither a file nor a link, only an empty folder, which is asked for first.
-    """
-    inside = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        for number in range(1, 1000):
-            name = wanted if number == 1 else f"{wanted}-{number}"
-            if name not in os.listdir(inside):  # noqa: PTH208 (a descriptor has no path)
-                os.rename(found, name, dst_dir_fd=inside)
-                return name
-    finally:
-        os.close(inside)
-    raise RestoreError(f"{home} has too many folders {wanted}-*: remove some")
