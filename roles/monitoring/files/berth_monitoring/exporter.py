@@ -106,12 +106,11 @@ class Homes:
 
     def measure(self) -> None:
         """Measure once; what cannot be measured is left as it was."""
-        # By name, since a home that is a subvolume is another file system to `du`; and without the snapshots beside them.
+        # One by one, since a home that is a subvolume is another file system to `du`; without the snapshots beside them.
         command = ["du", "-x", "--summarize", "--block-size=1", "--null", "--files0-from=-"]
         try:
-            names = [
-                one.path for one in os.scandir(self._root) if one.name[0] != "." and one.is_dir(follow_symlinks=False)
-            ]
+            beside = [one for one in os.scandir(self._root) if not one.name.startswith(".")]
+            names = [one.path for one in beside if one.is_dir(follow_symlinks=False)]
             done = subprocess.run(
                 command, input="\0".join(names), capture_output=True, text=True, timeout=DU_SECONDS, check=False
             )
