@@ -106,7 +106,7 @@ class Homes:
 
     def measure(self) -> None:
         """Measure once; what cannot be measured is left as it was."""
-        # One by one, since a home that is a subvolume is another file system to `du`; without the snapshots beside them.
+        # One by one: a home that is a subvolume is another file system to `du`. Without the snapshots beside them.
         command = ["du", "-x", "--summarize", "--block-size=1", "--null", "--files0-from=-"]
         try:
             beside = [one for one in os.scandir(self._root) if not one.name.startswith(".")]
