@@ -23,6 +23,7 @@ from berth_cli.real_hosts import check, remove
 from berth_cli.restore import restore
 from berth_cli.status import status
 from berth_cli.testing import test
+from berth_cli.upgrade import rollback, upgrade
 from berth_cli.users import users
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def version() -> None:
 
 for command in (
     up,
+    upgrade,
+    rollback,
     check,
     down,
     remove,

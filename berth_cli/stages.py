@@ -20,7 +20,17 @@ UNIT_TEST_SECONDS = 120
 BROWSER_TEST_SECONDS = 600
 """A browser test may have to wait for a container's first start."""
 
-_SCENARIO_ORDER = ("debian12", "options", "https", "default", "lifecycle", "authentication", "security", "ssh")
+_SCENARIO_ORDER = (
+    "debian12",
+    "options",
+    "https",
+    "default",
+    "faults",
+    "lifecycle",
+    "authentication",
+    "security",
+    "ssh",
+)
 """An order in which two at a time end together; a scenario that is not listed begins first."""
 
 _OWN_HIDDEN = (".ci", ".config")

@@ -24,6 +24,9 @@ PARTS = ("hub", "proxy", "engine")
 SLOW_SECONDS = 3
 """A hub at rest answers within a tenth of a second."""
 
+DISK_FULL_BYTES = 32 * 2**20
+"""A disk with less than that to spare is full: a notebook with a few pictures is larger than many a rest."""
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object with what each host reports, by its name.")
@@ -32,8 +35,8 @@ SLOW_SECONDS = 3
 def status(context: click.Context, options: RunOptions, *, as_json: bool) -> None:
     """Show whether all is well, and who is there.
 
-    The exit code is 0 if hub, proxy and container engine are active on all hosts and no backup has failed or is
-    overdue, else 3; alerts do not change it.
+    The exit code is 0 if hub, proxy and container engine are active on all hosts, no disk is full and no backup has
+    failed or is overdue, else 3; alerts do not change it.
 
     \b
     Examples:
@@ -49,7 +52,8 @@ def status(context: click.Context, options: RunOptions, *, as_json: bool) -> Non
         for host, report in reports.items():
             _show(console, host, report)
     active = all(report["state"].get(part) == "active" for report in reports.values() for part in PARTS)
-    if not active or any(backup_wrong(report.get("backup")) for report in reports.values()):
+    wrong = any(backup_wrong(report.get("backup")) or any(map(is_full, report["disk"])) for report in reports.values())
+    if not active or wrong:
         context.exit(ExitCode.UNHEALTHY)
 
 
@@ -69,6 +73,16 @@ def backup_wrong(found: Mapping[str, Any] | None) -> list[str]:
     if found["verify"] not in (None, "ok"):
         wrong.append(f"check of the repository failed {ago(found['verified'])}: {found['verify_message']}")
     return wrong
+
+
+def is_full(disk: Mapping[str, Any]) -> bool:
+    """Whether nothing more can be saved on a disk.
+
+    Args:
+        disk: What a host tells of it.
+    """
+    available: int | None = disk.get("available_bytes")
+    return available is not None and disk["size_bytes"] > 0 and available < DISK_FULL_BYTES
 
 
 def size(count: float) -> str:
@@ -113,10 +127,16 @@ def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
         if part == "hub" and (seconds := report.get("hub_seconds") or 0) >= SLOW_SECONDS:
             state.append(f"  slow: it took {seconds:.0f} s to answer", style="yellow")
         facts.add_row("State" if part == PARTS[0] else "", state)
+    if said := report.get("hub_says"):
+        facts.add_row("", Text(said, style="bold red"))
     facts.add_row("Versions", Text(", ".join(f"{name} {value}" for name, value in report["versions"].items() if value)))
+    facts.add_row("Release", _release(report.get("release") or {}))
     for disk in report["disk"]:
         used = f"{disk['path']}  {size(disk['used_bytes'])} of {size(disk['size_bytes'])} ({disk['percent']} %)"
-        facts.add_row("Disk", Text(used))
+        text = Text(used)
+        if is_full(disk):
+            text.append("  full: nothing can be saved there", style="bold red")
+        facts.add_row("Disk", text)
     days = report.get("certificate_days")
     if days is not None:
         facts.add_row(
@@ -135,6 +155,16 @@ def _show(console: Console, host: str, report: Mapping[str, Any]) -> None:
         console.print(
             Text(f"did not start {ago(failed['time'])}: {failed['user']} {failed['server']}  {first_line}", style="red")
         )
+
+
+def _release(found: Mapping[str, Any]) -> Text:
+    if not found.get("converged"):
+        text = "not noted yet: berth up"
+    else:
+        of = f" ({found['commit']})" if found.get("commit") else ""
+        text = f"Berth {found['berth']}{of}, since {found['converged'][:16].replace('T', ' ')} UTC"
+    kept = len(found.get("kept", []))
+    return Text(text + (f"; {kept} kept: berth rollback --list" if kept else ""))
 
 
 def _backup(found: Mapping[str, Any] | None) -> Text:

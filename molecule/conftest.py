@@ -1,7 +1,9 @@
 """What the checks of all scenarios share: the platform, and its hub as people and operators reach it."""
 
+import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from testinfra.host import Host
 PROJECT = Path(__file__).resolve().parents[1]
 PLATFORM = os.environ.get("BERTH_DEMO_NAME", "berth-default")
 PASSWORD = "a-long-enough-password"
+FIGURES = Path(os.environ.get("BERTH_TEST_RESULTS", PROJECT / "test-results"), "seconds.json")
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +66,20 @@ def reboot(hub: HubClient) -> Callable[[], None]:
         wait_until(hub.healthy, 120)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def took() -> Iterator[Callable[[str, Callable[[], Any]], float]]:
+    """Do something and return the seconds that it took, which are written down: `took("hub killed", hub.healthy)`."""
+    figures: dict[str, list[float]] = {}
+
+    def run(what: str, do: Callable[[], Any]) -> float:
+        began = time.monotonic()
+        do()
+        seconds = time.monotonic() - began
+        figures.setdefault(what, []).append(round(seconds, 2))
+        return seconds
+
+    yield run
+    FIGURES.parent.mkdir(parents=True, exist_ok=True)
+    FIGURES.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

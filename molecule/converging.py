@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -25,6 +27,7 @@ def converge(
     *,
     check: bool = False,
     playbook: str = "site",
+    project: Path = PROJECT,
 ) -> subprocess.CompletedProcess[str]:
     """Run a playbook on the platform that the environment names.
 
@@ -34,11 +37,12 @@ def converge(
         tags: roles to run, like `["proxy", "jupyterhub"]`; all without it.
         check: a dry run with differences (`--check --diff`) instead.
         playbook: its name below playbooks/.
+        project: another checkout than this one.
 
     Raises:
         AssertionError: with the end of the output, if it fails.
     """
-    done = _run(host_env, variables, tags, check=check, playbook=playbook)
+    done = _run(host_env, variables, tags, check=check, playbook=playbook, project=project)
     assert done.returncode == 0, f"{playbook} with {sorted(variables or {})} failed:\n{_tail(done)}"
     return done
 
@@ -61,15 +65,37 @@ def refusal(
     tags: Sequence[str] | None = None,
     *,
     playbook: str = "site",
+    project: Path = PROJECT,
 ) -> str:
     """Run a playbook that must refuse, before it changes anything; returns its messages in one line.
 
     Raises:
         AssertionError: if it does not fail, or has changed something.
     """
-    done = _run(host_env, variables, tags, check=False, playbook=playbook)
+    done = _run(host_env, variables, tags, check=False, playbook=playbook, project=project)
     assert done.returncode != 0, f"{playbook} was not refused:\n{_tail(done)}"
     assert changes(done) == 0, f"{playbook} changed something before it refused:\n{_tail(done)}"
+    return _complaints(done)
+
+
+def failure(
+    variables: Mapping[str, Any] | None = None,
+    tags: Sequence[str] | None = None,
+    *,
+    playbook: str = "site",
+    project: Path = PROJECT,
+) -> str:
+    """Run a playbook that must fail on its way; returns its messages in one line.
+
+    Raises:
+        AssertionError: if it does not fail.
+    """
+    done = _run(None, variables, tags, check=False, playbook=playbook, project=project)
+    assert done.returncode != 0, f"{playbook} did not fail:\n{_tail(done)}"
+    return _complaints(done)
+
+
+def _complaints(done: subprocess.CompletedProcess[str]) -> str:
     message = re.search(r"(?s)(\[ERROR\]|fatal:|ERROR!).*?(?=PLAY RECAP|\Z)", done.stdout + done.stderr)
     return " ".join((message[0] if message else done.stdout + done.stderr).split())
 
@@ -96,6 +122,26 @@ def assert_converges_to_nothing(
     assert changes(done) == 0, f"changed something again:\n{_changed(done)}"
 
 
+@contextmanager
+def begun(
+    variables: Mapping[str, Any] | None = None,
+    tags: Sequence[str] | None = None,
+    *,
+    playbook: str = "site",
+    project: Path = PROJECT,
+) -> Iterator[None]:
+    """A run of a playbook that breaks off at the end of the block, as with a machine that is switched off."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="variables-") as file:
+        command = _command(file, variables, tags, check=False, playbook=playbook)
+        with subprocess.Popen(
+            command, cwd=project, env=_environment(None, project), stdout=subprocess.DEVNULL, start_new_session=True
+        ) as process:
+            try:
+                yield
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
 def _run(
     host_env: Mapping[str, str] | None,
     variables: Mapping[str, Any] | None,
@@ -103,29 +149,44 @@ def _run(
     *,
     check: bool,
     playbook: str,
+    project: Path = PROJECT,
 ) -> subprocess.CompletedProcess[str]:
-    environment = {
+    with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="variables-") as file:
+        return subprocess.run(
+            _command(file, variables, tags, check=check, playbook=playbook),
+            cwd=project,
+            env=_environment(host_env, project),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+            check=False,
+        )
+
+
+def _environment(host_env: Mapping[str, str] | None, project: Path) -> dict[str, str]:
+    return {
         **os.environ,
-        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "ANSIBLE_CONFIG": str(project / "ansible.cfg"),
         "ANSIBLE_STDOUT_CALLBACK": "default",  # the one whose recap is read
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_FORCE_COLOR": "false",
         **(host_env or {}),
     }
-    with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="variables-") as file:
-        json.dump(dict(variables or {}), file)
-        file.flush()
-        command = [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "--inventory=inventory/demo",
-            f"--extra-vars=@{file.name}",
-            *([f"--tags={','.join(tags)}"] if tags else []),
-            *(["--check", "--diff"] if check else []),
-            f"playbooks/{playbook}.yml",
-        ]
-        return subprocess.run(
-            command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
-        )
+
+
+def _command(
+    file: IO[str], variables: Mapping[str, Any] | None, tags: Sequence[str] | None, *, check: bool, playbook: str
+) -> list[str]:
+    json.dump(dict(variables or {}), file)
+    file.flush()
+    return [
+        str(Path(sys.executable).with_name("ansible-playbook")),
+        "--inventory=inventory/demo",
+        f"--extra-vars=@{file.name}",
+        *([f"--tags={','.join(tags)}"] if tags else []),
+        *(["--check", "--diff"] if check else []),
+        f"playbooks/{playbook}.yml",
+    ]
 
 
 def _tail(done: subprocess.CompletedProcess[str]) -> str:

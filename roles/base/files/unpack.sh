@@ -11,5 +11,9 @@ if [ "$2" = remove ] && [ -e "$1.tar" ]; then
     rm "$1.names"
 fi
 tar --extract --same-permissions --directory="$root/" --file="$1.new"
+# A service that may not write there compiles all of it at each of its starts.
+if [ -d "$root/opt/berth/lib" ]; then
+    python3 -m compileall -q "$root/opt/berth/lib"
+fi
 mv "$1.new" "$1.tar"
 printf '%s' "$3" >"$1.list"

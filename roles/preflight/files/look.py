@@ -1,4 +1,4 @@
-"""Prints as JSON what a host has: memory and free space in MB, who listens where, and whether a hub is there."""
+"""Prints as JSON what a host has: memory and free space in MB, who listens where, whether a hub is there and which."""
 
 import json
 import re
@@ -24,6 +24,12 @@ def memory_mb() -> int:
 def free_mb() -> dict[str, int]:
     """Free space in MB for each of the places that is there."""
     return {place: shutil.disk_usage(place).free // 1024**2 for place in PLACES if Path(place).is_dir()}
+
+
+def hub_version() -> str:
+    """Version of JupyterHub; empty where there is none."""
+    found = Path("/opt/berth/hub").glob("lib/python3*/site-packages/jupyterhub-*.dist-info")
+    return next((path.name.split("-")[1].removesuffix(".dist-info") for path in found), "")
 
 
 def listeners() -> list[dict[str, Any]]:
@@ -64,6 +70,7 @@ def main() -> None:
         "provisioned": Path("/etc/berth/hub.json").exists(),
         "homes_image": Path("/srv/berth/homes.btrfs").exists(),
         "homes_settings": Path("/etc/berth/homes.json").exists(),
+        "hub_version": hub_version(),
         "listeners": listeners(),
     }
     print(json.dumps(found))

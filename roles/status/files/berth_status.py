@@ -15,14 +15,17 @@ from typing import Any
 
 ETC = Path("/etc/berth")
 UNITS = {"hub": "berth-hub.service", "proxy": "berth-proxy.service", "engine": "docker.service"}
-PLACES = (Path("/srv/berth/homes"), Path("/var/lib/berth"), Path("/var/lib/docker"))
+PLACES = (Path("/srv/berth/homes"), Path("/var/lib/berth"), Path("/var/lib/berth/hub"), Path("/var/lib/docker"))
 TIMEOUT_SECONDS = 30
 """A host that is busy with a class that logs in may take many seconds, and is not down."""
 CERTIFICATE = Path("/etc/berth/tls/hub.crt")
 FAILED_STARTS = Path("/var/lib/berth/hub/failed_starts.json")
 FAILED_STARTS_TOLD = 5
+RELEASES = Path("/var/lib/berth/releases")
 BACKUP_SETTINGS = ETC / "backup.json"
 BACKUP_RESULTS = Path("/var/lib/berth/backup/results.json")
+HUB_REFUSES = "The hub does not start: "
+"""What the hub's last words begin with if it gives up (berth_hub/database.py)."""
 CPU_SECONDS = 1.0
 """Between two looks at how much processor time berths took."""
 
@@ -39,6 +42,13 @@ def run(*command: str) -> str:
 def states() -> dict[str, str]:
     """State of each service, in systemd's words."""
     return {name: run("systemctl", "is-active", unit) or "unknown" for name, unit in UNITS.items()}
+
+
+def last_words() -> str:
+    """Why the hub gave up, in its own words; empty if it did not, or does not know."""
+    command = ("journalctl", "--unit=berth-hub.service", "--boot", "--lines=20", "--output=cat", "--no-pager")
+    said = [line for line in run(*command).splitlines() if line.startswith(HUB_REFUSES)]
+    return said[-1] if said else ""
 
 
 def since() -> dict[str, str | None]:
@@ -235,16 +245,28 @@ def disk() -> list[dict[str, Any]]:
         space = os.statvfs(path)
         size = space.f_blocks * space.f_frsize
         used = size - space.f_bfree * space.f_frsize
+        available = space.f_bavail * space.f_frsize
         found.setdefault(
             path.stat().st_dev,
             {
                 "path": str(path),
                 "size_bytes": size,
                 "used_bytes": used,
-                "percent": round(100 * used / size) if size else 0,
+                "available_bytes": available,
+                # As `df` counts: without what root alone may fill.
+                "percent": math.ceil(100 * used / (used + available)) if size else 0,
             },
         )
     return list(found.values())
+
+
+def release() -> dict[str, Any]:
+    """What the last converge has noted, and the releases that are kept, the newest first."""
+    kept = sorted((path for path in RELEASES.glob("*/release.json") if path.parent.name[0].isdigit()), reverse=True)
+    return {
+        **read_json(ETC / "release.json", {}),
+        "kept": [{"id": path.parent.name, **read_json(path, {})} for path in kept],
+    }
 
 
 def backup() -> dict[str, Any] | None:
@@ -297,7 +319,9 @@ def main() -> None:
         "state": states(),
         "since": since(),
         "hub_seconds": None if users is None else round(answered, 1),
+        "hub_says": last_words() if users is None else "",
         "versions": versions(settings),
+        "release": release(),
         "users": None if users is None else len(users),
         "running_servers": servers,
         "asleep": asleep(settings) if users is not None else [],

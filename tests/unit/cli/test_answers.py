@@ -30,6 +30,7 @@ def status_report(**state: str) -> dict[str, object]:
         "url": "https://berth.example",
         "state": {"hub": "active", "proxy": "active", "engine": "active"} | state,
         "versions": {"berth": "0.1.0", "jupyterhub": "6.1.1", "image": None},
+        "release": {"berth": "0.1.0", "commit": "abc", "converged": "2026-01-01T00:00:00+00:00", "kept": [{"id": "x"}]},
         "users": 3,
         "running_servers": [{"user": "[anna]", "server": "", "started": "2026-01-01T00:00:00Z", "last_activity": None}],
         "asleep": [{"user": "ben", "server": "second", "since": "2026-01-01T00:00:00+00:00"}],
@@ -46,6 +47,7 @@ def test_status_of_a_healthy_host(checkout: Checkout) -> None:
         "one  https://berth.example",
         "hub active",
         "jupyterhub 6.1.1",
+        "Berth 0.1.0 (abc), since 2026-01-01 00:00 UTC; 1 kept",
         "1.5 GiB of 1.0 TiB (1 %)",
         "[anna]",
         "ben second",
@@ -101,6 +103,21 @@ def test_status_tells_of_a_hub_that_is_slow(checkout: Checkout, seconds: float |
     assert result.returncode == 0, result.stderr
     assert ("slow: it took 8 s to answer" in " ".join(result.stdout.split())) is is_told
     assert ("slow" in result.stdout) is is_told
+
+
+@pytest.mark.parametrize(("available", "code"), [(10 * 2**20, 3), (100 * 2**20, 0)])
+def test_status_tells_of_a_disk_that_is_full_and_of_why_the_hub_gave_up(
+    checkout: Checkout, available: int, code: int
+) -> None:
+    report = status_report() | {"hub_says": "The hub does not start: [it] is damaged"}
+    report["disk"] = [
+        {"path": "/srv", "size_bytes": 2**40, "used_bytes": 2**39, "available_bytes": available, "percent": 100}
+    ]
+    checkout.write("playbooks/status.yml", REPORT.format(message=json.dumps(report)))
+    result = checkout.run("status")
+    assert result.returncode == code, result.stderr
+    assert ("full: nothing can be saved there" in " ".join(result.stdout.split())) is (code == 3)
+    assert "The hub does not start: [it] is damaged" in " ".join(result.stdout.split())
 
 
 def backup_report(**changes: object) -> dict[str, object]:

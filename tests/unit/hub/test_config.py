@@ -138,10 +138,13 @@ def test_idle_servers_are_stopped_and_users_are_not_deleted(c: Config) -> None:
     culler = c.JupyterHub.services[1]
     assert culler["command"][1:] == [
         "-m",
-        "jupyterhub_idle_culler",
-        "--timeout=3600",
-        "--cull-every=60",
-        "--cull-users=False",
+        "berth_hub.idler",
+        "--way=stop",
+        "--after=3600",
+        "--stop-after=0",
+        "--every=60",
+        "--memory-min=0",
+        "--meminfo=/proc/meminfo",
     ]
     role = c.JupyterHub.load_roles[1]
     assert role["services"] == [culler["name"]]
@@ -155,6 +158,7 @@ def test_idle_servers_fall_asleep_where_the_site_says_so(tmp_path: Path) -> None
     assert idler["command"][1:] == [
         "-m",
         "berth_hub.idler",
+        "--way=sleep",
         "--after=3600",
         "--stop-after=7200",
         "--every=60",

@@ -14,6 +14,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from berth_moving import __main__ as program
 from berth_moving import archive, contents, placing
 from berth_moving.contents import MovingError
 
@@ -276,3 +277,17 @@ class TestPut:
         with pytest.raises(MovingError, match="MB are free"):
             placing.begin(home.parent, "in", "carol", 2**60)
         assert [path.name for path in home.parent.iterdir()] == ["alice"]
+
+
+def test_a_home_is_taken_out_again_when_the_account_is_not_made(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "HOMES", home.parent)
+    for name, folder, left in (("bob", "", ["alice"]), ("alice", "imported-1", ["alice"])):
+        place = placing.begin(home.parent, "in", name, 0)
+        (place / "home").mkdir()
+        (place / "home" / "file").write_text("moved")
+        assert program.put(name, folder) == {"folder": folder}
+        program.take(name, folder)
+        assert (place / "home" / "file").read_text() == "moved"
+        program.end("in", name)
+        assert [path.name for path in home.parent.iterdir()] == left
+        assert list(home.iterdir()) == []

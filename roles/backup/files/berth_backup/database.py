@@ -41,6 +41,13 @@ def copy(source: Path, target: Path) -> None:
         raise DatabaseError(f"{source} is damaged: {wrong}")
 
 
+def recover(path: Path) -> None:
+    """Undo what a hub was about to write when it was killed, once none runs; a damaged database stays as it is."""
+    if path.with_name(f"{path.name}-journal").exists():
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
 def damage(path: Path) -> str:
     """What is wrong with a database; empty if nothing is."""
     # To SQLite, a file without a byte is a sound database.
@@ -60,3 +67,13 @@ def accounts(path: Path) -> dict[str, str]:
         return {}
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
         return {str(name): str(created or "") for name, created in database.execute("SELECT name, created FROM users")}
+
+
+def revision(path: Path) -> str:
+    """Which schema of JupyterHub's a database has; empty if it tells of none."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            found = database.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error:
+        return ""
+    return str(found[0]) if found else ""

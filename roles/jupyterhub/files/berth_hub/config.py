@@ -28,6 +28,8 @@ CULLER = "berth-idle-culler"
 METRICS = "berth-metrics"
 """The service whose token Prometheus reads the hub's metrics with."""
 
+POLL_SECONDS = 20
+"""How often the hub looks whether a server is still there, give or take 10 %: within half a minute it knows."""
 
 REQUEST_BYTES_MAX = 4 * 1024**2
 """The largest request that a hub gets is a list of accounts: ten thousand of them take 1 MB."""
@@ -133,6 +135,7 @@ def _berths(c: Any, settings: Settings) -> None:
     c.BerthSpawner.network_name = berth.network
     c.BerthSpawner.use_internal_ip = True
     c.BerthSpawner.remove = True
+    c.BerthSpawner.poll_interval = POLL_SECONDS
     c.BerthSpawner.homes_socket = str(settings.homes_socket)
     c.BerthSpawner.shared_directory = str(settings.shared_directory)
     c.BerthSpawner.home_in_berth = str(berth.home)
@@ -192,37 +195,17 @@ def _services(c: Any, settings: Settings) -> None:
             ],
         }
     ]
-    if settings.idle.sleeps:
+    if settings.idle.sleeps or settings.idle.stops:
         _idler(settings, services, roles)
-    if settings.idle.stops:
-        services.append(
-            {
-                "name": CULLER,
-                "command": [
-                    sys.executable,
-                    "-m",
-                    "jupyterhub_idle_culler",
-                    f"--timeout={settings.idle.after_seconds}",
-                    f"--cull-every={settings.idle.check_every_seconds}",
-                    "--cull-users=False",
-                ],
-            }
-        )
-        roles.append(
-            {
-                "name": CULLER,
-                "services": [CULLER],
-                "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
-            }
-        )
     c.JupyterHub.services = services
     c.JupyterHub.load_roles = roles
 
 
 def _idler(settings: Settings, services: list[dict[str, Any]], roles: list[dict[str, Any]]) -> None:
-    """Idle servers fall asleep, and their sleep ends some time."""
+    """Idle servers fall asleep, and their sleep ends some time; or they are stopped."""
     idle = settings.idle
     options = (
+        ("way", idle.way),
         ("after", idle.after_seconds),
         ("stop-after", idle.sleep_seconds),
         ("every", idle.check_every_seconds),

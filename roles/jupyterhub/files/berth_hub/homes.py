@@ -9,8 +9,8 @@ from typing import Any
 
 from berth_names import check_name
 
-TIMEOUT_SECONDS = 15
-"""Making a directory takes milliseconds; on a busy host the helper waits in line for a processor."""
+TIMEOUT_SECONDS = 60
+"""Making a directory takes milliseconds; on a busy host Python alone may take a quarter of that to start."""
 
 AT_ONCE = 32
 """How many homes the helper is asked for at once; others wait. It answers twice as many side by side."""

@@ -1,6 +1,7 @@
-"""A service of the hub's: puts idle berths to sleep, and ends sleeps when they last too long or memory is short.
+"""A service of the hub's: idle berths fall asleep or are stopped, and sleeps end some time, or when memory is short.
 
-What is idle is what JupyterHub's own idle culler calls so: nothing was heard of the server for a time.
+What is idle is what JupyterHub's own idle culler calls so: nothing was heard of the server for a time. That culler
+compares what the host's clock said then with what it says now, and stops whoever works when the clock jumps.
 """
 
 import argparse
@@ -9,7 +10,9 @@ import contextlib
 import datetime as dt
 import json
 import logging
+import math
 import os
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -24,7 +27,14 @@ PAGE = 200
 MEMORY_SECONDS = 5
 """How often to look at the host's memory."""
 
+TELLING_SECONDS = 400
+"""Servers tell the hub of activity every five minutes, or four times in the time after which they are idle."""
+
 _log = logging.getLogger("berth.idler")
+
+
+Server = tuple[str, str]
+"""User and name."""
 
 
 class Hub:
@@ -74,29 +84,102 @@ def seconds_since(moment: str, now: dt.datetime) -> float:
     return (now - (then if then.tzinfo else then.replace(tzinfo=dt.UTC))).total_seconds()
 
 
-def path_of(user: str, server: str) -> str:
-    """Of a server below `berth/sleep/`."""
-    return quote(user, safe="") + (f"/{quote(server, safe='')}" if server else "")
+def sleep_of(user: str, server: str) -> str:
+    """Where the hub's API has a server's sleep."""
+    return f"berth/sleep/{quote(user, safe='')}" + (f"/{quote(server, safe='')}" if server else "")
 
 
-async def look(hub: Hub, after: int, stop_after: int) -> None:
-    """Look once at all servers.
+def server_of(user: str, server: str) -> str:
+    """Where the hub's API has a server."""
+    return f"users/{quote(user, safe='')}/" + (f"servers/{quote(server, safe='')}" if server else "server")
 
-    Args:
-        hub: To ask.
-        after: Seconds after which an idle server falls asleep.
-        stop_after: Seconds after which a sleep ends; 0: never.
+
+class Ages:
+    """How long ago moments were that the hub tells, whatever jumps the host's clock makes.
+
+    The clock is believed once, when a moment is told for the first time; from then on a clock counts that never jumps.
     """
-    now = dt.datetime.now(dt.UTC)
-    for user, server, told in await hub.servers():
-        moment = told.get("last_activity") or told.get("started")
-        if moment and seconds_since(moment, now) >= after:
-            await _do(hub, "POST", user, server, "falls asleep")
-    if not stop_after:
-        return
-    for one in await hub.ask("GET", "berth/sleep"):
-        if seconds_since(one["since"], now) >= stop_after:
-            await _do(hub, "DELETE", one["user"], one["server"], "has slept long enough, and is stopped")
+
+    def __init__(self, steady: Callable[[], float], by_clock: Callable[[], dt.datetime]) -> None:
+        """Args: steady: a clock in seconds that does not jump; by_clock: the host's."""
+        self._steady, self._by_clock = steady, by_clock
+        self._began: dict[Server, tuple[str, float]] = {}
+        self._looked: float | None = None
+
+    def look(self, told: dict[Server, str], most: float = math.inf) -> dict[Server, float]:
+        """Seconds since the moments that are told now; what is not told any more is forgotten.
+
+        Args:
+            told: Moments in ISO 8601.
+            most: What is told for the first time is no older.
+        """
+        now, by_clock = self._steady(), self._by_clock()
+        found = {}
+        for key, moment in told.items():
+            was, began = self._began.get(key, ("", 0.0))
+            if was != moment:
+                # What has changed since the last look has happened since then.
+                bound = most if not was or self._looked is None else now - self._looked
+                began = now - min(max(seconds_since(moment, by_clock), 0.0), bound)
+            found[key] = (moment, began)
+        self._began, self._looked = found, now
+        return {key: now - began for key, (_, began) in found.items()}
+
+
+def _hosts_clock() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class Idler:
+    """Looks again and again at who is idle, and at who sleeps."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        after: int,
+        stop_after: int,
+        *,
+        sleep: bool = True,
+        steady: Callable[[], float] = time.monotonic,
+        by_clock: Callable[[], dt.datetime] = _hosts_clock,
+    ) -> None:
+        """Remember nothing yet.
+
+        Args:
+            hub: To ask.
+            after: Seconds after which a server is idle.
+            stop_after: Seconds after which a sleep ends; 0: never.
+            sleep: Whether idle servers fall asleep; else they are stopped.
+            steady: A clock in seconds that does not jump.
+            by_clock: The host's clock.
+        """
+        self._hub, self._after, self._stop_after, self._sleep = hub, after, stop_after, sleep
+        self._activity, self._sleeps = Ages(steady, by_clock), Ages(steady, by_clock)
+
+    async def look(self) -> None:
+        """Look once at all servers.
+
+        Those that are seen for the first time count as idle for a while only: while the hub was down, nobody could tell
+        it who is at work. They are given the time to do so.
+        """
+        servers = {(user, name): told for user, name, told in await self._hub.servers()}
+        moments = {one: told.get("last_activity") or told.get("started") for one, told in servers.items()}
+        most = self._after - min(self._after / 2, TELLING_SECONDS)
+        for (user, server), age in self._activity.look({one: at for one, at in moments.items() if at}, most).items():
+            if age >= self._after:
+                await self._end(user, server)
+        if not self._stop_after:
+            return
+        asleep = {(one["user"], one["server"]): one["since"] for one in await self._hub.ask("GET", "berth/sleep")}
+        for (user, server), age in self._sleeps.look(asleep).items():
+            if age >= self._stop_after:
+                await _do(self._hub, "DELETE", sleep_of(user, server), "has slept long enough, and is stopped")
+
+    async def _end(self, user: str, server: str) -> None:
+        if self._sleep:
+            await _do(self._hub, "POST", sleep_of(user, server), "falls asleep")
+        else:
+            await _do(self._hub, "DELETE", server_of(user, server), "is stopped: nobody uses it")
 
 
 def memory_available(meminfo: Path) -> float:
@@ -127,18 +210,17 @@ async def make_room(hub: Hub, available: Callable[[], float], least: float) -> N
     while (left := available()) < least and (asleep := await hub.ask("GET", "berth/sleep")):
         oldest = min(asleep, key=lambda one: str(one["since"]))
         what = f"is stopped: of the host's memory {left:.0f} % are available, and {least:g} % are to be"
-        if not await _do(hub, "DELETE", oldest["user"], oldest["server"], what):
+        if not await _do(hub, "DELETE", sleep_of(oldest["user"], oldest["server"]), what):
             return
 
 
-async def _do(hub: Hub, method: str, user: str, server: str, what: str) -> bool:
-    name = f"{user}/{server}" if server else user
+async def _do(hub: Hub, method: str, path: str, what: str) -> bool:
     try:
-        await hub.ask(method, f"berth/sleep/{path_of(user, server)}")
+        await hub.ask(method, path)
     except HTTPClientError as error:  # gone, or started meanwhile
-        _log.warning("%s: %s: %s", name, what, error)
+        _log.warning("%s: %s: %s", path, what, error)
         return False
-    _log.info("%s %s", name, what)
+    _log.info("%s %s", path, what)
     return True
 
 
@@ -154,6 +236,7 @@ async def _again_and_again(seconds: int, work: Callable[[], Awaitable[None]]) ->
 async def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--way", choices=("sleep", "stop"), required=True)
     parser.add_argument("--after", type=int, required=True)
     parser.add_argument("--stop-after", type=int, required=True)
     parser.add_argument("--every", type=int, required=True)
@@ -162,14 +245,17 @@ async def main() -> None:
     wanted = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     hub = Hub(os.environ["JUPYTERHUB_API_URL"], os.environ["JUPYTERHUB_API_TOKEN"])
-    tasks = [_again_and_again(wanted.every, lambda: look(hub, wanted.after, wanted.stop_after))]
-    memory = partial(memory_available, wanted.meminfo)
-    try:
-        memory()
-    except (OSError, ValueError) as error:
-        _log.error("nobody's sleep ends for want of memory, which cannot be seen: %s", error)
-    else:
-        tasks.append(_again_and_again(MEMORY_SECONDS, lambda: make_room(hub, memory, wanted.memory_min)))
+    sleep = wanted.way == "sleep"
+    idler = Idler(hub, wanted.after, wanted.stop_after if sleep else 0, sleep=sleep)
+    tasks = [_again_and_again(wanted.every, idler.look)]
+    if sleep:
+        memory = partial(memory_available, wanted.meminfo)
+        try:
+            memory()
+        except (OSError, ValueError) as error:
+            _log.error("nobody's sleep ends for want of memory, which cannot be seen: %s", error)
+        else:
+            tasks.append(_again_and_again(MEMORY_SECONDS, lambda: make_room(hub, memory, wanted.memory_min)))
     await asyncio.gather(*tasks)
 
 

@@ -104,6 +104,9 @@ class SleepingSpawner(PartedSpawner):
         found = await self.get_object()
         if not self._paused:
             self._forget_token(was)
+            if found and found["State"].get("Running"):
+                # Of a server that this hub knows nothing of, since its database went back: it would be in the way.
+                await self.stop_object()
             return None
         self.object_id = found["Id"]
         await self.docker("unpause", self.object_id)

@@ -1,0 +1,1 @@
+"""Releases of a host: what runs there, what ran before, and the way back."""

@@ -1,0 +1,1 @@
+../../../backup/files/berth_backup/database.py
