@@ -33,7 +33,8 @@ def people(hub: HubClient, host: Host, in_berth: InBerth) -> Iterator[None]:
             hub.stop(user["name"])
     hub.add_users({"name": "carla", "password": PASSWORD}, {"name": "dora", "password": PASSWORD})
     hub.start("carla")
-    assert in_berth("carla", "mkdir work && echo mine >work/notes && ln work/notes work/same && ln -s notes work/link")
+    made = "mkdir work && echo mine >work/notes && ln work/notes work/same && ln -s notes work/link"
+    assert in_berth("carla", made).succeeded
     yield
     hub.add_users(*({"name": name, "state": "absent"} for name in ("carla", "dora")))
 
@@ -121,8 +122,10 @@ def test_users_undo_their_own_mistakes(hub: HubClient, host: Host, in_berth: InB
 
 def test_a_home_from_a_backup_comes_into_a_home_with_a_quota(host: Host, in_berth: InBerth) -> None:
     report({"backup_runs_what": "now"}, playbook="backup")
-    held = host.check_output(f"ls -d {HOMES}/.snapshots")
-    assert held
+    ask = "restic --repo /srv/berth/backup --password-file /etc/berth/secrets/backup_key ls latest"
+    held = host.check_output(f"{ask} {HOMES} {HOMES}/carla").splitlines()
+    assert f"{HOMES}/carla/work" in held
+    assert f"{HOMES}/.snapshots" not in held, "snapshots are no part of a backup"
     found = report({"restore_user": "carla"}, playbook="restore")
     assert in_berth("carla", f"cat {found['folder']}/work/same").stdout == "1\n"
     assert in_berth("carla", f"stat -c %u:%h {found['folder']}/work/same").stdout == "1000:2\n"
@@ -139,7 +142,7 @@ def test_it_grows_and_never_shrinks(host: Host) -> None:
 
 def test_home_and_snapshots_go_with_their_user(hub: HubClient, host: Host) -> None:
     hub.stop("dora")
-    wanted = {"jupyterhub_users": [{"name": "dora", "state": "absent", "delete_home": True}]}
+    wanted = {"jupyterhub_users_wanted": [{"name": "dora", "state": "absent", "delete_home": True}]}
     converge(variables=wanted, playbook="users")
     assert host.run(f"ls {HOMES}/dora {HOMES}/.snapshots/dora").stdout == ""
     assert host.file(f"{HOMES}/carla").is_directory
