@@ -119,7 +119,8 @@ def _install(project: Project, options: RunOptions) -> dict[str, Any]:
         raise BerthError("berth bench install makes a demo host of its own, and removes it: leave out --inventory")
     os.environ.update(_INSTALLED)
     found: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory(prefix="berth-bench-", dir=_cache()) as cache:
+    # The engine's root has files in it.
+    with tempfile.TemporaryDirectory(prefix="berth-bench-", ignore_cleanup_errors=True) as cache:
         own_cache = replace(options, extra_vars=(*options.extra_vars, f"demo_host_cache={cache}"))
 
         def run(what: str, playbooks: Sequence[str], **variables: Any) -> Sequence[Any]:
@@ -145,14 +146,6 @@ def _install(project: Project, options: RunOptions) -> dict[str, Any]:
     found["first cell"] = {"caches full": round(cell, 1)}
     ordered = dict(sorted(found.items(), key=lambda row: -row[1].get("caches empty", 0)))
     return {host: {"what": "install", "machine": report["machine"], "seconds": {}, "figures": ordered}}
-
-
-def _cache() -> Path:
-    """Where role ``demo_host`` has its caches, which Docker can reach, as it can not reach every temporary folder."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(os.environ.get("BERTH_CACHE") or home / "berth")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _draw(reports: Mapping[str, Any], file: Path) -> None:

@@ -59,7 +59,7 @@ def clock() -> Clock:
 
 
 def idler(hub: Told, clock: Clock, after: int = 600, stop_after: int = 0, *, sleep: bool = True) -> Idler:
-    return Idler(hub, after, stop_after, sleep=sleep, steady=clock.steady, by_clock=clock.hosts)  # type: ignore[arg-type]
+    return Idler(hub, after, stop_after, sleep=sleep, steady=clock.steady, by_clock=clock.hosts)  # type: ignore[arg-type] # (a hub of the tests)
 
 
 def look(one: Idler, clock: Clock, seconds: float = 0) -> None:
@@ -167,7 +167,7 @@ SLEEPERS = [
 )
 def test_the_oldest_sleeps_end_until_there_is_memory(available: list[float], ended: list[str]) -> None:
     hub, told = Told([], list(SLEEPERS)), iter(available)
-    asyncio.run(make_room(hub, lambda: next(told), 10))  # type: ignore[arg-type]
+    asyncio.run(make_room(hub, lambda: next(told), 10))  # type: ignore[arg-type] # (a hub of the tests)
     assert hub.asked == [("DELETE", f"berth/sleep/{one}") for one in ended]
 
 
@@ -180,7 +180,7 @@ def test_a_sleep_that_does_not_end_is_not_asked_for_again_and_again() -> None:
             raise HTTPClientError(400, "does not sleep")
 
     hub = Refusing([], list(SLEEPERS))
-    asyncio.run(make_room(hub, lambda: 0.0, 10))  # type: ignore[arg-type]
+    asyncio.run(make_room(hub, lambda: 0.0, 10))  # type: ignore[arg-type] # (a hub of the tests)
     assert hub.asked == [("DELETE", "berth/sleep/bob/second")]
 
 

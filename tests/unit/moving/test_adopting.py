@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import bcrypt
 import pytest
@@ -197,7 +197,7 @@ def filters() -> Any:
 class TestPlan:
     """Who comes: with what is here, and what was brought before."""
 
-    ANNA: dict[str, Any] = {  # noqa: RUF012
+    ANNA: ClassVar[dict[str, Any]] = {
         "name": "anna",
         "admin": True,
         "groups": ["lab"],

@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from berth_moving.placing import into
 from berth_names import directory_name
 
 from berth_backup import database, restic, runs
@@ -305,25 +306,7 @@ def restore_user(settings: Settings, wanted: str, name: str, date: str) -> dict[
         if not home.is_dir():
             home.mkdir(mode=stat.S_IMODE(owner.st_mode))
             os.chown(home, owner.st_uid, owner.st_gid)
-        place = _into_home(found, home, f"restored-{date}")
+        place = into(found, home, f"restored-{date}")
     finally:
         shutil.rmtree(work)
     return {"user": name, "snapshot": snapshot["short_id"], "home": str(home), "folder": place}
-
-
-def _into_home(found: Path, home: Path, wanted: str) -> str:
-    """Move a folder into a home, under a name that is free.
-
-    The home is its user's, who may have put links there: the folder is moved by the home's descriptor, and a rename of
-    a folder replaces neither a file nor a link, only an empty folder, which is asked for first.
-    """
-    inside = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        for number in range(1, 1000):
-            name = wanted if number == 1 else f"{wanted}-{number}"
-            if name not in os.listdir(inside):  # noqa: PTH208 (a descriptor has no path)
-                os.rename(found, name, dst_dir_fd=inside)
-                return name
-    finally:
-        os.close(inside)
-    raise RestoreError(f"{home} has too many folders {wanted}-*: remove some")

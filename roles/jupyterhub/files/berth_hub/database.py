@@ -76,7 +76,7 @@ def look_after(url: str) -> None:
         error = context.sqlalchemy_exception
         if isinstance(context.original_exception, sqlite3.OperationalError) and error and is_full(path.parent):
             # What JupyterHub shows people, and answers programs.
-            error.jupyterhub_message = FULL  # type: ignore[attr-defined]
+            error.jupyterhub_message = FULL  # type: ignore[attr-defined] # (of any error)
             _forget_activity(path.parent)
 
 

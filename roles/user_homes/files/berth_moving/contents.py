@@ -50,7 +50,7 @@ def scan(stream: IO[bytes]) -> Contents:
         with tarfile.open(fileobj=stream, mode="r|", errorlevel=2, errors="surrogateescape") as archive:
             while (member := archive.next()) is not None:
                 # Which would otherwise be kept, all of them.
-                archive.members.clear()  # type: ignore[attr-defined]
+                archive.members.clear()  # type: ignore[attr-defined] # (not in its stubs)
                 _check(member, links)
                 entries += 1
                 special += bool(member.mode & SPECIAL_BITS)

@@ -231,6 +231,9 @@ def into(source: Path, home: Path, wanted: str) -> str:
 
     The home is its user's, who may have put links there: the folder is moved by the home's descriptor, and a rename of
     a folder replaces neither a file nor a link, only an empty folder, which is asked for first.
+
+    Raises:
+        FileExistsError: There are a thousand of that name.
     """
     inside = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -241,4 +244,4 @@ def into(source: Path, home: Path, wanted: str) -> str:
                 return name
     finally:
         os.close(inside)
-    raise MovingError(f"{home} has too many folders {wanted}-*: remove some")
+    raise FileExistsError(f"{home} has too many folders {wanted}-*: remove some")
