@@ -44,7 +44,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "quota": ({"user_homes_quota": "10X"}, ["user_homes_quota is 10X", "a number with M, G or T"]),
     "loop": (
         {"user_homes_storage": "loop", "user_homes_snapshots_kept": 0},
-        ["user_homes_storage_size is empty", "a number with M, G or T", "user_homes_snapshots_kept is 0", "from 1 to 1000"],
+        ["user_homes_storage_size is empty", "a number with M", "user_homes_snapshots_kept is 0", "from 1 to 1000"],
     ),
     "nothing": ({"shared_notebooks_source": "EMPTY"}, ["shared_notebooks_source is", "has no notebook"]),
     "git": (

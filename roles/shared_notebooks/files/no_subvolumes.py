@@ -12,7 +12,8 @@ import signal
 import struct
 import sys
 
-# From linux/btrfs.h: SNAP_CREATE, SUBVOL_CREATE, and both with more flags; SUBVOL_SETFLAGS, by which a home becomes read-only.
+# From linux/btrfs.h: SNAP_CREATE, SUBVOL_CREATE, and both with more flags; SUBVOL_SETFLAGS, by which a home becomes
+# read-only.
 REFUSED = (0x50009401, 0x5000940E, 0x50009417, 0x50009418, 0x4008941A)
 
 # From linux/audit.h and the tables of system calls: kinds of programs, and the numbers that `ioctl` has for them. A

@@ -2,9 +2,9 @@
 """Keeps homes on btrfs as the site wants them; root runs it, from a converge or by timer.
 
 `image BYTES` makes the file that holds the homes' file system, moves homes into it that are there, and keeps the old
-ones beside it; `undo` puts those back of a move that broke off; `grow BYTES` makes it larger; `settle` makes subvolumes of homes that are none, and sets the limit of
-each; `settle --dry` only tells; `snapshot` takes one of each home that has changed, and lets go of old ones. Each
-prints what it did as JSON.
+ones beside it; `undo` puts those back of a move that broke off; `grow BYTES` makes it larger; `settle` makes subvolumes
+of homes that are none, and sets the limit of each; `settle --dry` only tells; `snapshot` takes one of each home that
+has changed, and lets go of old ones. Each prints what it did as JSON.
 """
 
 import argparse

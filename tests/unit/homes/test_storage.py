@@ -70,7 +70,8 @@ def test_a_copy_that_differs_is_found(tmp_path: Path, name: str, change: Callabl
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a move looks, with a home; returns the folder in which that is."""
-    for name, place in {"HOMES": "homes", "IMAGE": "homes.btrfs", "BEFORE": "before", "LOCK": "lock", "NEW": "new"}.items():
+    names = {"HOMES": "homes", "IMAGE": "homes.btrfs", "BEFORE": "before", "LOCK": "lock", "NEW": "new"}
+    for name, place in names.items():
         monkeypatch.setattr(berth_storage, name, tmp_path / place)
     tree(tmp_path / "homes" / "alice")
     return tmp_path
