@@ -72,4 +72,4 @@ if __name__ == "__main__":
     # Which Python ignores, and what it becomes would, too.
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored, signal.SIG_DFL)
-    os.execvp(sys.argv[1], sys.argv[1:])
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 (it is there to become another program)

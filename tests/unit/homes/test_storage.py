@@ -126,7 +126,8 @@ def test_a_move_that_fails_at_its_end_is_undone(places: Path, monkeypatch: pytes
     assert kept(places / "homes")
 
 
-def test_two_runs_do_not_move_at_once(places: Path) -> None:
+@pytest.mark.usefixtures("places")
+def test_two_runs_do_not_move_at_once() -> None:
     with berth_storage.alone(), pytest.raises(BlockingIOError, match="begun earlier"), berth_storage.alone():
         pass
 
