@@ -68,7 +68,8 @@ def all_homes(on_host: OnHost, place: str) -> dict[str, list[Any]]:
 
 def limit_of(host: Host, home: str) -> str:
     """What a home may hold, in bytes."""
-    return host.check_output(f"btrfs qgroup show --raw -r -f {HOMES}/{home} | tail -n 1").split()[3]
+    row: list[str] = host.check_output(f"btrfs qgroup show --raw -r -f {HOMES}/{home} | tail -n 1").split()
+    return row[3]
 
 
 def test_what_cannot_be_is_refused(host: Host, in_berth: InBerth) -> None:
@@ -201,8 +202,8 @@ def test_a_home_that_is_imported_has_a_quota(host: Host, hub: HubClient, on_host
     report({"user_import_file": made["file"], "user_import_as": "emil"}, playbook="import")
     assert on_host.tell(f"{HOMES}/emil/work") == on_host.tell(f"{HOMES}/carla/work")
     assert limit_of(host, "emil") == str(QUOTA_MB * 1024**2)
-    asked = {"user_import_file": made["file"], "user_import_as": "emil", "user_import_into_existing": True}
-    folder = report(asked, playbook="import")["folder"]
+    again = {"user_import_file": made["file"], "user_import_as": "emil", "user_import_into_existing": True}
+    folder = report(again, playbook="import")["folder"]
     assert on_host.tell(f"{HOMES}/emil/{folder}/work") == on_host.tell(f"{HOMES}/carla/work")
 
 

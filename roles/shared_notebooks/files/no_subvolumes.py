@@ -18,7 +18,7 @@ REFUSED = (0x50009401, 0x5000940E, 0x50009417, 0x50009418, 0x4008941A)
 
 # From linux/audit.h and the tables of system calls: kinds of programs, and the numbers that `ioctl` has for them. A
 # 64-bit x86 runs three kinds.
-IOCTL = {
+IOCTL: dict[str, dict[int, tuple[int, ...]]] = {
     "x86_64": {0xC000003E: (16, 0x40000202), 0x40000003: (54,)},
     "aarch64": {0xC00000B7: (29,), 0x40000028: (54,)},
 }
