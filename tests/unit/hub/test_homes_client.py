@@ -10,12 +10,13 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 
 import berth_homes
 import berth_hub.homes
 import pytest
-from berth_hub.homes import Home, described_usage, ensure_home
+from berth_hub.homes import Home, ensure_home, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -168,10 +169,16 @@ def test_what_a_home_holds_is_told_in_words(tmp_path: Path, reply: dict[str, obj
 
     async def scenario() -> str:
         async with listening(tmp_path / "socket", answer):
-            return await described_usage(tmp_path / "socket", "größe")
+            asked_by_page = usage_of(tmp_path / "socket", SimpleNamespace(name="größe"))
+            assert asked_by_page
+            return await asked_by_page()
 
     assert asyncio.run(scenario()) == said
     assert asked == ["\tgröße\n".encode()]
+
+
+def test_a_page_without_a_user_asks_for_nothing(tmp_path: Path) -> None:
+    assert usage_of(tmp_path / "socket", None) is None
 
 
 def test_where_there_are_snapshots_the_home_comes_with_them(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.httpserver import HTTPServer
 
 from berth_hub import authenticators, secrets
-from berth_hub.homes import described_usage
+from berth_hub.homes import usage_of
 from berth_hub.monitoring import requests_log
 from berth_hub.options import configure_options
 from berth_hub.proxy import BerthProxy
@@ -123,7 +123,7 @@ def _people(c: Any, settings: Settings) -> None:
     own_accounts = settings.authentication.way.method == "native"
     c.JupyterHub.template_vars = {**c.JupyterHub.get("template_vars", {}), "people_pages": own_accounts}
     if settings.shows_usage:
-        c.JupyterHub.template_vars["home_usage"] = partial(described_usage, settings.homes_socket)
+        c.JupyterHub.template_vars["home_usage"] = partial(usage_of, settings.homes_socket)
 
 
 def _berths(c: Any, settings: Settings) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,16 @@ async def described_usage(socket: Path, name: str) -> str:
         return ""
     used, quota = found
     return f"{_amount(used)} of {_amount(quota)} used ({100 * used // quota} %)"
+
+
+def usage_of(socket: Path, user: Any) -> Callable[[], Awaitable[str]] | None:
+    """What pages ask for that; JupyterHub calls this for every page, and the helper is asked by those that show it.
+
+    Args:
+        socket: The helper's.
+        user: JupyterHub's, or None for a page without one.
+    """
+    return partial(described_usage, socket, user.name) if user else None
 
 
 def _amount(number: int) -> str:
