@@ -28,15 +28,6 @@ def test_kernel_survives_a_restart_of_the_hub(host: Host, hub: HubClient, people
     assert hub.execute("alice", kernel, "print(kept)").strip() == "42"
 
 
-def test_kernel_survives_the_hub_being_killed(host: Host, hub: HubClient, people: tuple[str, str]) -> None:
-    kernel = hub.new_kernel("alice")
-    hub.execute("alice", kernel, "kept = 43")
-    host.check_output("systemctl kill --signal=KILL berth-hub.service")
-    wait_until(hub.healthy)
-    wait_until(lambda: (hub.server("alice") or {}).get("ready"))
-    assert hub.execute("alice", kernel, "print(kept)").strip() == "43"
-
-
 def test_berth_is_reached_while_the_hub_is_down(host: Host, hub: HubClient, people: tuple[str, str]) -> None:
     kernel = hub.new_kernel("alice")
     hub.execute("alice", kernel, "kept = 44")

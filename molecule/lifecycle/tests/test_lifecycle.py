@@ -1,6 +1,7 @@
-"""Files and accounts outlive mistakes, a whole restore and the loss of the disk. The tests build on one another."""
+"""Files and accounts outlive mistakes, a whole restore and the loss of the host. The tests build on one another."""
 
 import json
+import stat
 import subprocess
 from typing import Any
 
@@ -135,23 +136,15 @@ def test_what_is_wrong_is_said_and_loud(host: Host, before: dict[str, Any], chan
         host.run("systemctl reset-failed 'berth-backup*'")
 
 
-def test_a_lost_disk(host: Host, hub: HubClient, on_host: OnHost, before: dict[str, Any]) -> None:
-    """All that is left is the repository, its key, and the inventory."""
-    key = host.check_output("cat /etc/berth/secrets/backup_key")
-    converge(playbook="remove")
-    host.check_output("cd /srv/berth && rm -rf kept.tar homes shared folders && [ ! -e kept.tar ] && [ ! -e homes ]")
-    converge(variables={"backup_password": key})
-    assert host.run(f"ls {HOMES}").stdout.split() in ([], ["admin"])
-    report({"restore_snapshot": before["id"]}, playbook="restore")
-    # The old CA is back: the controller's copy, and what the inventory says, follow.
-    converge(variables={"backup_password": key}, tags=["jupyterhub", "proxy"])
-    wait_until(hub.healthy, 60)
-    assert on_host.tell(f"{HOMES}/alice/kept") == before["files"]
-    hub.operator = {"Authorization": f"token {host.check_output('cat /etc/berth/secrets/operator_token')}"}
-    for name in ("alice", "bob"):
-        assert hub.logs_in(name, PASSWORD)
-    hub.start("alice")
-    assert host.check_output(f"stat -c %u {HOMES}/alice") == "1000"
+def test_a_drill_brings_everything_back_on_another_host(host: Host, before: dict[str, Any]) -> None:
+    """Another host, with nothing but snapshot and key: that is what is left when a disk is lost."""
+    drill = f"{PLATFORM}-drill"
+    asked = {"backup_drill_snapshot": before["id"], "backup_drill_host": drill, "backup_drill_ports": [9344, 9381]}
+    told = report(asked, playbook="backup_drill")
+    assert (told["missing_count"], told["different_count"], told["logged_in"]) == (0, 0, True)
+    assert told["same"] >= sum(1 for one in before["files"].values() if stat.S_ISREG(one[0])) > 300
+    assert host.run("ls /var/lib/berth/backup/drill").rc != 0, "nothing of it stays"
+    assert subprocess.run(["docker", "inspect", drill], capture_output=True, check=False).returncode != 0
 
 
 def refusal_of_a_run(what: str) -> str:

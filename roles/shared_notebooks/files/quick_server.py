@@ -62,6 +62,16 @@ _LATER: dict[str, dict[str, Any]] = {
         "SchemaRegistryException": stand_ins.EventDeclaredError,
     },
     "jupyter_events.validators": {"JUPYTER_EVENTS_CORE_VALIDATOR": stand_ins.EventValidator()},
+    # One context manager of the hub's client.
+    "unittest": {"mock": later.Elsewhere("unittest.mock")},
+    "unittest.mock": {},
+    # Kernels behind a gateway.
+    "websocket": {},
+    # Versions of JupyterLab's extensions are compared when somebody lists or builds them.
+    "jupyter_builder.jupyterlab_semver": {
+        name: later.Later("jupyter_builder.jupyterlab_semver", name)
+        for name in ("Range", "gt", "gte", "lt", "lte", "make_semver")
+    },
     # Language servers, which few images have.
     "jupyter_lsp.serverextension": {"load_jupyter_server_extension": stand_ins.load_language_servers},
 }
@@ -72,6 +82,7 @@ _WITH_ANY_VERSION = ("jupyterhub.orm", "jupyterhub.roles")
 
 WRITTEN_FOR = {
     "jsonschema": "4.26.0",
+    "jupyter_builder": "1.3.0",
     "jupyter_events": "0.12.1",
     "jupyter_lsp": "2.3.1",
     "jupyter_server": "2.21.1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,6 +62,14 @@ def test_what_is_not_said_is_confined_all_the_same(policy: Policy, places: Path)
         del content["HostConfig"][key]
     host = judge(policy, content)["HostConfig"]
     assert (host["CapDrop"], host["SecurityOpt"], host["Init"]) == (["ALL"], ["no-new-privileges"], True)
+
+
+def test_a_runtime_is_the_sites(policy: Policy, places: Path) -> None:
+    site = replace(policy, runtime="crun")
+    assert judge(site, asked(places))["HostConfig"]["Runtime"] == "crun"
+    assert judge(site, asked(places, runtime="crun"))["HostConfig"]["Runtime"] == "crun"
+    with pytest.raises(Refused, match="docker_berth_runtime"):
+        judge(site, asked(places, runtime="runc"))
 
 
 def test_limits_go_as_far_as_profiles_and_groups_do(policy: Policy, places: Path) -> None:

@@ -84,6 +84,10 @@ def test_berths_are_confined(c: Config) -> None:
     }
 
 
+def test_berths_may_have_a_runtime_of_their_own(tmp_path: Path) -> None:
+    assert spawner(configured(tmp_path, berth__runtime="crun")).extra_host_config["runtime"] == "crun"
+
+
 def test_a_berth_may_be_left_writable(tmp_path: Path) -> None:
     one = spawner(configured(tmp_path, berth__read_only=False))
     assert (one.extra_host_config["read_only"], one.extra_host_config["tmpfs"]) == (False, {})

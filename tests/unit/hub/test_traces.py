@@ -30,8 +30,8 @@ class Engine(TracedSpawner):
         return None
 
 
-def spawner(user: str, database: Any = None) -> Engine:
-    return Engine(user=SimpleNamespace(name=user), orm_spawner=SimpleNamespace(name="", server=None), db=database)
+def spawner(user: str, known: orm.Spawner | None = None) -> Engine:
+    return Engine(user=SimpleNamespace(name=user), orm_spawner=known or SimpleNamespace(name="", server=None))
 
 
 def test_only_what_is_the_users_is_removed() -> None:
@@ -51,15 +51,16 @@ def test_the_label_is_as_unique_as_the_home() -> None:
 def test_after_a_restart_the_server_keeps_its_token_and_no_other_is_kept(tmp_path: Path) -> None:
     database = orm.new_session_factory(f"sqlite:///{tmp_path / 'hub.sqlite'}")()
     user = orm.User(name="alice")
-    database.add_all([user, orm.OAuthClient(identifier="jupyterhub", secret="")])
+    known = orm.Spawner(name="", user=user)
+    database.add_all([user, known, orm.OAuthClient(identifier="jupyterhub", secret="")])
     database.commit()
     tokens = [user.new_api_token(note="Server at /user/alice/") for _ in range(3)]
-    before = spawner("alice", database)
+    before = spawner("alice", known)
     before.api_token = tokens[1]
     state = before.get_state()
     assert tokens[1] not in str(state)
 
-    after = spawner("alice", database)
+    after = spawner("alice", known)
     after.load_state(state)
     assert after.get_state()["token_id"] == state["token_id"]
     running = SimpleNamespace(active=True, api_token="", orm_spawner=SimpleNamespace(state=after.get_state()))

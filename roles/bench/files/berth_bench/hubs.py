@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import ssl
 import subprocess
@@ -14,6 +15,9 @@ from urllib.parse import urlsplit
 
 PATIENCE_SECONDS = 120
 """For a server to be ready, and for one to be gone."""
+
+WITHOUT_PEER = "BERTH_BENCH_WITHOUT_PEER"
+"""Environment variable that, if it is not empty, leaves out a stock hub that is there."""
 
 _POLL_SECONDS = 0.01
 
@@ -199,9 +203,9 @@ def berth() -> Hub:
 
 
 def stock() -> Hub | None:
-    """The stock hub that role ``bench`` has put beside it; None if it has not."""
+    """The stock hub that role ``bench`` has put beside it; None if it has not, or if it is not to be measured."""
     unit = Path("/run/systemd/system/berth-bench-peer.service")
-    if not unit.exists():
+    if os.environ.get(WITHOUT_PEER) or not unit.exists():
         return None
     found = dict(re.findall(r"^Environment=(PEER_\w+)=(.*)$", unit.read_text(encoding="utf-8"), re.MULTILINE))
     return Hub("stock", f"http://{found['PEER_GATEWAY']}:8701/", "http://127.0.0.1:8700/", found["PEER_TOKEN"])

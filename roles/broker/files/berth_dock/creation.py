@@ -74,6 +74,7 @@ def rebuild(name: str, body: bytes, policy: Policy) -> dict[str, Any]:
             "NetworkMode": _network(host, policy),
             "Mounts": mounts,
             **_root_file_system(host, policy),
+            **_runtime(host, policy),
             "CapDrop": ["ALL"],
             "SecurityOpt": _security(host),
             "IpcMode": "private",
@@ -106,6 +107,7 @@ _TAKEN_OF_HOST = frozenset(
         "DeviceRequests",
         "ReadonlyRootfs",
         "Tmpfs",
+        "Runtime",
     }
 )
 
@@ -250,6 +252,12 @@ def _root_file_system(host: Mapping[str, Any], policy: Policy) -> dict[str, Any]
     if (host.get("Tmpfs") or {}) != policy.scratch:
         raise Refused(f"HostConfig.Tmpfs is {dict(policy.scratch)}")
     return {"ReadonlyRootfs": policy.read_only, "Tmpfs": dict(policy.scratch)}
+
+
+def _runtime(host: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
+    if (host.get("Runtime") or policy.runtime) != policy.runtime:
+        raise Refused(f"HostConfig.Runtime is {policy.runtime or 'empty'} (docker_berth_runtime)")
+    return {"Runtime": policy.runtime} if policy.runtime else {}
 
 
 def _network(host: Mapping[str, Any], policy: Policy) -> str:

@@ -40,6 +40,7 @@ class Policy:
         pids: Processes and threads that one berth gets at most.
         gpus: GPUs that one berth gets at most; -1 is all.
         read_only: Whether a berth's root file system must be.
+        runtime: The engine's name of the OCI runtime of berths; empty: its default.
         scratch: Where it writes then, with the options of the mounts.
         home_in_berth: Where the home is mounted.
         mounts: Directories of the host that any berth may have, and how; its home is not among them.
@@ -53,6 +54,7 @@ class Policy:
     pids: int
     gpus: int
     read_only: bool
+    runtime: str
     scratch: Mapping[str, str]
     home_in_berth: str
     mounts: Mapping[str, Mount]
@@ -79,6 +81,7 @@ def policy_of(settings: Settings, homes: Path = HOMES) -> Policy:
         pids=max([berth.pids, *(one.pids for one in limits if one.pids)]),
         gpus=-1 if -1 in gpus else max(gpus),
         read_only=berth.read_only,
+        runtime=berth.runtime,
         scratch=berth.scratch,
         home_in_berth=str(berth.home),
         mounts={

@@ -163,6 +163,7 @@ def _berths(c: Any, settings: Settings) -> None:
         "init": True,
         "read_only": berth.read_only,
         "tmpfs": berth.scratch,
+        **({"runtime": berth.runtime} if berth.runtime else {}),
     }
 
 

@@ -18,6 +18,12 @@ from berth_hub.sleep import SleepingSpawner
 READY_POLL_SECONDS = 0.03
 """JupyterHub's own check backs off to seconds, and notices a server up to 2.6 s after it was ready."""
 
+QUICK_POLL_SECONDS = 0.01
+"""The same while the server of Berth's own image is expected."""
+
+QUICK_POLL_FOR_SECONDS = 1.0
+"""For how long after its start a container is asked that often."""
+
 ALIVE_POLL_SECONDS = 1.0
 """How often to look whether the container still runs while its server is awaited."""
 
@@ -102,7 +108,8 @@ class BerthSpawner(OrderlySpawner, SleepingSpawner):
     async def _wait_until_ready(self, address: str, port: int) -> None:
         """Return at the first HTTP answer; JupyterHub's `start_timeout` bounds the wait."""
         loop = asyncio.get_running_loop()
-        next_look = loop.time() + ALIVE_POLL_SECONDS
+        began = loop.time()
+        next_look = began + ALIVE_POLL_SECONDS
         path = urlsplit(self.server.base_url if self.server else "/").path
         while not await _answers(address, port, path):
             if loop.time() >= next_look:
@@ -112,7 +119,8 @@ class BerthSpawner(OrderlySpawner, SleepingSpawner):
                         f"{await self._last_lines()}"
                     )
                 next_look = loop.time() + ALIVE_POLL_SECONDS
-            await asyncio.sleep(READY_POLL_SECONDS)
+            is_expected = loop.time() - began < QUICK_POLL_FOR_SECONDS
+            await asyncio.sleep(QUICK_POLL_SECONDS if is_expected else READY_POLL_SECONDS)
 
     async def _last_lines(self) -> str:
         """What a container that ended printed last, as a sentence; empty where the engine removed it already."""

@@ -5,6 +5,7 @@ from typing import Any
 from berth_names import directory_name
 from dockerspawner import DockerSpawner
 from jupyterhub import orm
+from sqlalchemy.orm import object_session
 
 USER_LABEL = "berth.home"
 """Label of a container: the directory of its user's home, which stands for one user only."""
@@ -23,8 +24,9 @@ class TracedSpawner(DockerSpawner):
     def get_state(self) -> dict[str, Any]:
         """As DockerSpawner's, with which of the user's tokens is the server's (not the token itself)."""
         state: dict[str, Any] = super().get_state()
-        if self.api_token and self.db is not None:
-            found = orm.APIToken.find(self.db, self.api_token)
+        session = object_session(self.orm_spawner) if self.api_token else None
+        if session is not None:
+            found = orm.APIToken.find(session, self.api_token)
             self._token_id = None if found is None else found.id
         if self._token_id is not None:
             state["token_id"] = self._token_id

@@ -21,6 +21,7 @@ class Berth(Strict):
     home: Path = Path("/home/jovyan")
     notebooks_folder: str = Field(pattern=r"^[^/.][^/]*$")
     start_timeout_seconds: int = Field(ge=10)
+    runtime: str = ""
     read_only: bool = True
     tmp: Bytes = 1024**3
 
