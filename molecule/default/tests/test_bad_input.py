@@ -41,6 +41,11 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "sftp": ({"backup_repository": "sftp:a@b:/c"}, ["set backup_ssh_key and backup_ssh_known_hosts"]),
     "when": ({"backup_calendar": "at night"}, ["backup_calendar (at night)", "no moment that systemd understands"]),
+    "quota": ({"user_homes_quota": "10X"}, ["user_homes_quota is 10X", "a number with M, G or T"]),
+    "loop": (
+        {"user_homes_storage": "loop", "user_homes_snapshots_kept": 0},
+        ["user_homes_storage_size is empty", "a number with M", "user_homes_snapshots_kept is 0", "from 1 to 1000"],
+    ),
     "nothing": ({"shared_notebooks_source": "EMPTY"}, ["shared_notebooks_source is", "has no notebook"]),
     "git": (
         {"shared_notebooks_source": "https://me:hidden@127.0.0.1:9/x.git"},

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from conftest import PASSWORD
 from converging import converge, report
+from host_program import HOMES
 from hub_client import HubClient, wait_until
 from testinfra.host import Host
 
 Took = Callable[[str, Callable[[], Any]], float]
 
 DATABASE = "/var/lib/berth/hub/jupyterhub.sqlite"
+SUBVOLUME = "256"
+"""Number of every folder that is a subvolume of btrfs."""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +39,9 @@ def restored(host: Host, hub: HubClient, took: Took, snapshot: str) -> Iterator[
     def restore() -> None:
         converge(variables={"restore_snapshot": snapshot, "restore_overwrite": True}, playbook="restore")
         wait_until(lambda: hub.logs_in("frank", PASSWORD))
+        # Homes that had a file system with limits have them again.
+        if host.check_output(f"findmnt --noheadings --output=FSTYPE --target {HOMES}") == "btrfs":
+            assert set(host.check_output(f"stat -c %i {HOMES}/*").split()) == {SUBVOLUME}
 
     took("damaged database, from ./berth restore to a log-in", restore)
 

@@ -15,6 +15,7 @@ EXPOSURE = {
     "berth-firewall-watch.service": 2.5,
     "berth-homes.service": 2.5,
     "berth-reclaim.service": 2.5,
+    "berth-snapshots.service": 2.5,
     # To check a password of the host's it is root, and reads the host's shadow file.
     "berth-pam@.service": 3.0,
 }

@@ -70,6 +70,8 @@ def main() -> None:
         "memory_mb": memory_mb(),
         "free_mb": free_mb(),
         "provisioned": Path("/etc/berth/hub.json").exists(),
+        "homes_image": Path("/srv/berth/homes.btrfs").exists(),
+        "homes_settings": Path("/etc/berth/homes.json").exists(),
         "hub_version": hub_version(),
         "listeners": listeners(),
     }

@@ -2,10 +2,11 @@
 """Makes homes of users; the one thing that the hub needs root for.
 
 `serve` answers what comes on the listening socket that is its standard input: with each connection a line with a
-user's name in UTF-8 comes in, a line of JSON goes out, {"home": PATH} or {"error": TEXT}. It ends when nobody has asked
-for a while; systemd starts it with the next request. `path NAME` prints where a home is; `existing NAME...` prints as
-JSON who of them has one; `delete NAME...` removes homes for good (no request over the socket can), and prints whose
-there were.
+user's name in UTF-8 comes in, a line of JSON goes out, {"home": PATH} or {"error": TEXT}; where there are snapshots,
+with {"snapshots": PATH}, too. A line that begins with a tab asks for what the home of the name behind it holds, and may
+hold, in bytes: {"used": NUMBER, "quota": NUMBER}. It ends when nobody has asked for a while; systemd starts it with the
+next request. `path NAME` prints where a home is; `existing NAME...` prints as JSON who of them has one; `delete
+NAME...` removes homes for good (no request over the socket can), with their snapshots, and prints whose there were.
 """
 
 import argparse
@@ -18,18 +19,23 @@ import stat
 import sys
 import tempfile
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 # After the line above, since isolated mode has no path to this folder.
+import berth_volumes
 from berth_names import MAX_NAME_LENGTH, container_name, directory_name
 
 HOME_MODE = 0o700
 _DOOMED = ".deleted-"
-MAX_REQUEST_BYTES = 4 * MAX_NAME_LENGTH + 1
-"""A name in UTF-8 takes at most four bytes a character, and ends with a line feed."""
+ASKS_USAGE = b"\t"
+"""What a request for figures begins with; no name holds it."""
+
+MAX_REQUEST_BYTES = 4 * MAX_NAME_LENGTH + 2
+"""A name in UTF-8 takes at most four bytes a character, comes behind a tab or nothing, and ends with a line feed."""
 
 REQUEST_SECONDS = 10
 """For a line to come, and for an answer to be taken."""
@@ -41,33 +47,44 @@ AT_ONCE = 64
 """Connections that are answered side by side; further ones wait in the socket's backlog."""
 
 
-def ensure_home(root: Path, name: str, uid: int, gid: int) -> Path:
-    """Make the home of a user unless it is there.
+@dataclass(frozen=True)
+class Homes:
+    """What the helper has been told of homes.
 
-    Args:
-        root: directory of all homes.
-        name: the user's name, as the hub knows it.
-        uid: owner of a new home: the user that berths run as.
-        gid: group of a new home.
+    Attributes:
+        root: Directory of all homes.
+        uid: Owner of a new home: the user that berths run as.
+        gid: Group of a new home.
+        wanted: Of quotas and snapshots.
+    """
+
+    root: Path
+    uid: int
+    gid: int
+    wanted: berth_volumes.Settings = berth_volumes.PLAIN
+
+
+def ensure_home(homes: Homes, name: str) -> Path:
+    """Make the home of a user unless it is there.
 
     Raises:
         ValueError: if the name can be nobody's.
         NotADirectoryError: if something else than a directory stands where the home should be.
     """
-    home = root / directory_name(name)
+    home = homes.root / directory_name(name)
     # Made under its own name, never moved there: a rename would replace the empty home that another request has just
     # made, and that a berth may have mounted already.
     with contextlib.suppress(FileExistsError):
-        home.mkdir(mode=HOME_MODE)
+        berth_volumes.make(home, HOME_MODE, homes.wanted)
     found = home.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(f"{home} is not a directory: move it away")
-    if found.st_uid == os.geteuid() != uid:  # new, or left so by a run that was interrupted here
-        os.chown(home, uid, gid, follow_symlinks=False)
+    if found.st_uid == os.geteuid() != homes.uid:  # new, or left so by a run that was interrupted here
+        os.chown(home, homes.uid, homes.gid, follow_symlinks=False)
     return home
 
 
-def serve(root: Path, uid: int, gid: int, listening: socket.socket) -> None:
+def serve(homes: Homes, listening: socket.socket) -> None:
     """Answer each connection, until there has been none for a while."""
     listening.settimeout(IDLE_SECONDS)
     room = threading.Semaphore(AT_ONCE)
@@ -77,7 +94,7 @@ def serve(root: Path, uid: int, gid: int, listening: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
             connection.settimeout(REQUEST_SECONDS)
             with connection.makefile("rb") as source, connection.makefile("w", encoding="utf-8") as answer:
-                answer_one(root, uid, gid, source, answer)
+                answer_one(homes, source, answer)
         room.release()
 
     while True:
@@ -89,23 +106,40 @@ def serve(root: Path, uid: int, gid: int, listening: socket.socket) -> None:
         threading.Thread(target=take, args=(connection,)).start()
 
 
-def answer_one(root: Path, uid: int, gid: int, source: BinaryIO, answer: TextIO) -> None:
+def answer_one(homes: Homes, source: BinaryIO, answer: TextIO) -> None:
     """Answer one request."""
+    reply: dict[str, str | int]
     try:
         line = source.readline(MAX_REQUEST_BYTES + 1)
         if len(line) > MAX_REQUEST_BYTES or not line.endswith(b"\n"):
             raise ValueError(f"a request is one line of at most {MAX_REQUEST_BYTES} bytes")
+        asked = line[:-1].removeprefix(ASKS_USAGE)
         try:
-            name = line[:-1].decode()
+            name = asked.decode()
         except UnicodeDecodeError as error:
-            raise ValueError(f"user name {line[:-1]!r} is not UTF-8") from error
-        reply = {"home": str(ensure_home(root, name, uid, gid))}
+            raise ValueError(f"user name {asked!r} is not UTF-8") from error
+        reply = usage_of(homes, name) if line.startswith(ASKS_USAGE) else home_of(homes, name)
     except (ValueError, OSError) as error:
         reply = {"error": str(error)}
         print(f"refused: {error}", file=sys.stderr)
     json.dump(reply, answer)
     answer.write("\n")
     answer.flush()
+
+
+def home_of(homes: Homes, name: str) -> dict[str, str | int]:
+    """Where a user's home and its snapshots are, made if they were missing."""
+    home = ensure_home(homes, name)
+    if not homes.wanted.snapshots:
+        return {"home": str(home)}
+    return {"home": str(home), "snapshots": str(berth_volumes.make_folder_of_snapshots(homes.root, home.name))}
+
+
+def usage_of(homes: Homes, name: str) -> dict[str, str | int]:
+    """Bytes that a user's home holds, and may hold; who has none yet holds nothing."""
+    home = homes.root / directory_name(name)
+    used, quota = berth_volumes.usage(home) if home.is_dir() else (0, homes.wanted.quota)
+    return {"used": used, "quota": quota}
 
 
 def delete_home(root: Path, name: str) -> bool:
@@ -115,6 +149,8 @@ def delete_home(root: Path, name: str) -> bool:
         ValueError: if the name can be nobody's.
     """
     home = root / directory_name(name)
+    # First, and even if there is no home: of a deletion that was interrupted nobody of that name must find any.
+    berth_volumes.remove_snapshots(root, home.name)
     if not home.is_dir() or home.is_symlink():
         return False
     # Out of the way first: a name that is used again must not find half of what was.
@@ -142,7 +178,8 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         if arguments.command == "serve":
-            serve(arguments.root, arguments.uid, arguments.gid, socket.socket(fileno=sys.stdin.fileno()))
+            wanted = Homes(arguments.root, arguments.uid, arguments.gid, berth_volumes.settings())
+            serve(wanted, socket.socket(fileno=sys.stdin.fileno()))
         elif arguments.command == "path":
             print(arguments.root / directory_name(arguments.name))
         elif arguments.command == "container":

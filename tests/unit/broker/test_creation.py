@@ -45,6 +45,17 @@ def test_what_the_spawner_asks_for_is_written_anew(policy: Policy, places: Path)
     assert not set(host) & {"Binds", "Privileged"}
 
 
+def test_the_users_own_snapshots_may_be_read(policy: Policy, places: Path) -> None:
+    content = asked(places)
+    content["HostConfig"]["Binds"].append(f"{places}/homes/.snapshots/alice:/opt/berth/snapshots:ro")
+    mount = judge(policy, content)["HostConfig"]["Mounts"][-1]
+    assert (mount["Source"], mount["Target"], mount["ReadOnly"]) == (
+        str(places / "homes/.snapshots/alice"),
+        "/opt/berth/snapshots",
+        True,
+    )
+
+
 def test_what_is_not_said_is_confined_all_the_same(policy: Policy, places: Path) -> None:
     content = asked(places)
     for key in ("CapDrop", "SecurityOpt", "Init"):
@@ -206,6 +217,10 @@ HOSTILE_HOST: dict[str, list[Any]] = {
         ["{homes}/alice:/home/jovyan:rw", "{folders}/data:/home/jovyan/shared/data:rw"],
         ["{homes}/alice:/home/jovyan:rw", "{homes}/alice:/home/jovyan:ro"],
         ["{shared}:/opt/berth/shared:ro"],
+        ["{homes}/alice:/home/jovyan:rw", "{homes}/.snapshots/bob:/opt/berth/snapshots:ro"],
+        ["{homes}/alice:/home/jovyan:rw", "{homes}/.snapshots:/opt/berth/snapshots:ro"],
+        ["{homes}/alice:/home/jovyan:rw", "{homes}/.snapshots/alice:/opt/berth/snapshots:rw"],
+        ["{homes}/alice:/home/jovyan:rw", "{homes}/.snapshots/alice:/home/jovyan/.snapshots:ro"],
         ["somevolume:/home/jovyan:rw"],
         ["{homes}/alice:/home/jovyan:rw", 5],
     ],

@@ -206,4 +206,4 @@ def test_it_ends_when_nobody_asks(root: Path, monkeypatch: pytest.MonkeyPatch, t
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
         listening.listen()
-        berth_homes.serve(root, os.getuid(), os.getgid(), listening)
+        berth_homes.serve(berth_homes.Homes(root, os.getuid(), os.getgid()), listening)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from berth_homes import delete_home, ensure_home
+from berth_homes import Homes, delete_home, ensure_home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def ensure(root: Path, name: str) -> Path:
-    return ensure_home(root, name, UID, GID)
+    return ensure_home(Homes(root, UID, GID), name)
 
 
 def test_a_home_is_made_for_its_user_only(root: Path) -> None:
@@ -46,14 +46,14 @@ def test_whatever_the_umask(root: Path) -> None:
 
 @needs_root
 def test_a_home_belongs_to_the_user_of_berths(root: Path) -> None:
-    found = ensure_home(root, "alice", 1234, 2345).stat()
+    found = ensure_home(Homes(root, 1234, 2345), "alice").stat()
     assert (found.st_uid, found.st_gid) == (1234, 2345)
 
 
 @needs_root
 def test_a_home_that_was_made_but_not_given_away_is_mended(root: Path) -> None:
     (root / "alice").mkdir(mode=0o700)
-    found = ensure_home(root, "alice", 1234, 2345).stat()
+    found = ensure_home(Homes(root, 1234, 2345), "alice").stat()
     assert (found.st_uid, found.st_gid) == (1234, 2345)
 
 
@@ -62,7 +62,7 @@ def test_a_home_that_somebody_else_owns_is_left_so(root: Path) -> None:
     """An operator has moved a home to another user identity."""
     (root / "alice").mkdir(mode=0o750)
     os.chown(root / "alice", 4321, 5432)
-    found = ensure_home(root, "alice", 1234, 2345).stat()
+    found = ensure_home(Homes(root, 1234, 2345), "alice").stat()
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (4321, 5432, 0o750)
 
 

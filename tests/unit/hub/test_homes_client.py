@@ -10,12 +10,13 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 
 import berth_homes
 import berth_hub.homes
 import pytest
-from berth_hub.homes import ensure_home
+from berth_hub.homes import Home, ensure_home, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -51,17 +52,17 @@ def helper(tmp_path: Path) -> Iterator[Helper]:
 
 def test_the_helper_makes_the_home(helper: Helper) -> None:
     first, second, again = (asyncio.run(ensure_home(helper.socket, name)) for name in ("alice", "größe@日本", "alice"))
-    assert first == again == helper.root / "alice"
-    assert second.parent == helper.root
-    assert sorted(helper.root.iterdir()) == sorted([first, second])
+    assert first == again == Home(helper.root / "alice")
+    assert second.path.parent == helper.root
+    assert sorted(helper.root.iterdir()) == sorted([first.path, second.path])
 
 
 def test_a_class_that_logs_in_at_once_gets_its_homes(helper: Helper) -> None:
-    async def scenario() -> list[Path]:
+    async def scenario() -> list[Home]:
         return await asyncio.gather(*(ensure_home(helper.socket, f"user{n % 10}") for n in range(30)))
 
     homes = asyncio.run(scenario())
-    assert set(homes) == set(helper.root.iterdir())
+    assert {home.path for home in homes} == set(helper.root.iterdir())
     assert len(set(homes)) == 10
 
 
@@ -79,11 +80,11 @@ def test_more_than_the_helper_has_places_for_wait_in_line(tmp_path: Path) -> Non
         now -= 1
         writer.close()
 
-    async def scenario() -> list[Path]:
+    async def scenario() -> list[Home]:
         async with listening(tmp_path / "socket", answer):
             return await asyncio.gather(*(ensure_home(tmp_path / "socket", f"user{n}") for n in range(2 * places)))
 
-    assert asyncio.run(scenario()) == [Path(f"/homes/user{n}") for n in range(2 * places)]
+    assert asyncio.run(scenario()) == [Home(Path(f"/homes/user{n}")) for n in range(2 * places)]
     assert most == berth_hub.homes.AT_ONCE <= places / 2
 
 
@@ -146,3 +147,48 @@ def test_a_socket_that_is_not_there_is_named(tmp_path: Path) -> None:
         RuntimeError, match=r"no home for 'alice': the helper at .*/nowhere cannot be asked .*journalctl"
     ):
         asyncio.run(ensure_home(tmp_path / "nowhere", "alice"))
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ({"used": 3 * 1024**3, "quota": 10 * 1024**3}, "3 GB of 10 GB used (30 %)"),
+        ({"used": 64 * 1024**2 - 1, "quota": 64 * 1024**2}, "64 MB of 64 MB used (99 %)"),
+        ({"used": 16384, "quota": 3 * 1024**3 // 2}, "16 KB of 1.5 GB used (0 %)"),
+        ({"used": 16384, "quota": 0}, ""),
+        ({"error": "quotas are not on"}, ""),
+    ],
+)
+def test_what_a_home_holds_is_told_in_words(tmp_path: Path, reply: dict[str, object], said: str) -> None:
+    asked = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(json.dumps(reply).encode() + b"\n")
+        writer.close()
+
+    async def scenario() -> str:
+        async with listening(tmp_path / "socket", answer):
+            asked_by_page = usage_of(tmp_path / "socket", SimpleNamespace(name="größe"))
+            assert asked_by_page
+            return await asked_by_page()
+
+    assert asyncio.run(scenario()) == said
+    assert asked == ["\tgröße\n".encode()]
+
+
+def test_a_page_without_a_user_asks_for_nothing(tmp_path: Path) -> None:
+    assert usage_of(tmp_path / "socket", None) is None
+
+
+def test_where_there_are_snapshots_the_home_comes_with_them(tmp_path: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b'{"home": "/homes/alice", "snapshots": "/homes/.snapshots/alice"}\n')
+        writer.close()
+
+    async def scenario() -> Home:
+        async with listening(tmp_path / "socket", answer):
+            return await ensure_home(tmp_path / "socket", "alice")
+
+    assert asyncio.run(scenario()) == Home(Path("/homes/alice"), Path("/homes/.snapshots/alice"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import berth_hub.spawner
 import pytest
+from berth_hub.homes import Home
 from berth_hub.spawner import BerthSpawner
 from berth_names import directory_name
 from dockerspawner import DockerSpawner
@@ -81,14 +82,15 @@ def test_containers_of_different_users_have_different_names() -> None:
     assert len({spawner(user=user, name=name).object_name for user, name in servers}) == len(servers)
 
 
+@pytest.mark.parametrize("snapshots", [False, True])
 def test_the_home_is_mounted_to_write_and_what_is_shared_to_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, snapshots: bool
 ) -> None:
     asked = []
 
-    async def ensure_home(socket: Path, name: str) -> Path:
+    async def ensure_home(socket: Path, name: str) -> Home:
         asked.append((str(socket), name))
-        return tmp_path / "alice"
+        return Home(tmp_path / "alice", tmp_path / "snapshots" if snapshots else None)
 
     async def start(self: Any) -> tuple[str, int]:
         return "127.0.0.1", self.port
@@ -113,6 +115,7 @@ def test_the_home_is_mounted_to_write_and_what_is_shared_to_read(
     assert one.volume_binds == {
         str(tmp_path / "alice"): {"bind": "/home/jovyan", "mode": "rw"},
         "/srv/berth/shared": {"bind": "/opt/berth/shared", "mode": "ro"},
+        **({str(tmp_path / "snapshots"): {"bind": "/opt/berth/snapshots", "mode": "ro"}} if snapshots else {}),
     }
     assert one.cmd == ["/opt/berth/shared/start", "jupyterhub-singleuser"]
 

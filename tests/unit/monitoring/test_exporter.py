@@ -163,6 +163,7 @@ def test_sizes_of_homes(tmp_path: Path) -> None:
     (tmp_path / "alice").mkdir()
     (tmp_path / "alice" / "data").write_bytes(b"x" * 200_000)
     (tmp_path / "bob").mkdir()
+    (tmp_path / ".snapshots" / "alice").mkdir(parents=True)
     homes = exporter.Homes(str(tmp_path), 3600)
     homes.measure()
     assert set(homes.sizes) == {"alice", "bob"}

@@ -17,6 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import berth_volumes
+from berth_moving.contents import MovingError
 from berth_moving.placing import into
 from berth_names import directory_name
 
@@ -143,7 +145,8 @@ def parts(settings: Settings) -> list[Path]:
 
 
 def _is_aside(name: str) -> bool:
-    return name.startswith(ASIDE)
+    # Snapshots of homes stay where they are: no backup has them.
+    return name.startswith(ASIDE) or name == berth_volumes.SNAPSHOTS
 
 
 def aside(part: Path, date: str) -> Path:
@@ -304,9 +307,11 @@ def restore_user(settings: Settings, wanted: str, name: str, date: str) -> dict[
             raise RestoreError(f"snapshot {snapshot['short_id']} has no home of {name!r}")
         owner = found.stat()
         if not home.is_dir():
-            home.mkdir(mode=stat.S_IMODE(owner.st_mode))
+            berth_volumes.make(home, stat.S_IMODE(owner.st_mode), berth_volumes.settings())
             os.chown(home, owner.st_uid, owner.st_gid)
         place = into(found, home, f"restored-{date}")
+    except MovingError as error:
+        raise RestoreError(str(error)) from None
     finally:
         shutil.rmtree(work)
     return {"user": name, "snapshot": snapshot["short_id"], "home": str(home), "folder": place}

@@ -200,8 +200,9 @@ def _excludes(settings: Settings) -> Path:
     live = [f"{settings.database}{suffix}" for suffix in ("", "-journal", "-wal", "-shm")]
     path = Path(settings.state, "exclude")
     own = [str(Path(settings.state, name)) for name in ("lock", "exclude", state.PROGRESS, state.RESULTS, REPOSITORY)]
-    # What restores have put aside, and homes on their way to or from another hub.
-    aside = [f"{folder}/{name}-*" for folder in settings.paths for name in (".restore", ".moving")]
+    # What restores have put aside, homes on their way to or from another hub or another file system, and snapshots.
+    aside = [f"{folder}/{name}-*" for folder in settings.paths for name in (".restore", ".moving", ".becoming")]
+    aside.append(f"{settings.homes}/.snapshots")
     state.write(path, "".join(f"{line}\n" for line in (*live, *own, *aside, *settings.exclude)))
     return path
 

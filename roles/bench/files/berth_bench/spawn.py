@@ -1,7 +1,6 @@
 """Starts of servers, one after the other: Berth's, the stock hub's and the engine's own by turns."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,9 +44,8 @@ def guests(hub: Hub, names: list[str]) -> Iterator[list[str]]:
     finally:
         with ThreadPoolExecutor(_REMOVED_AT_ONCE) as pool:
             list(pool.map(hub.remove, made))
-        if hub.name == "berth":
-            for name in made:
-                shutil.rmtree(_HOMES / name, ignore_errors=True)
+        if hub.name == "berth" and made:
+            run("/usr/bin/python3", "-I", "/opt/berth/lib/berth_homes.py", "delete", "--", *made)
         elif made:  # DockerSpawner keeps the container of a server that was stopped; one that did not start has none.
             with suppress(BenchError):
                 run("docker", "rm", "--force", *(f"jupyter-{name}" for name in made))

@@ -8,7 +8,9 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from berth_hub.allotment import SNAPSHOTS_IN_BERTH
 from berth_names import container_of
+from berth_volumes import snapshots_of
 
 from berth_dock.policy import Mount
 from berth_dock.refusal import Refused
@@ -201,6 +203,8 @@ def _mounts(binds: object, home: Path, policy: Policy) -> list[dict[str, Any]]:
 def _allowed_mount(source: str, home: Path, policy: Policy) -> Mount | None:
     if source == str(home):
         return Mount(policy.home_in_berth, read_only=False)
+    if source == str(snapshots_of(policy.homes, home.name)):
+        return Mount(SNAPSHOTS_IN_BERTH, read_only=True)
     return policy.mounts.get(source)
 
 

@@ -10,6 +10,13 @@ from berth_hub.settings.options import Folder, Limits, Options, Profile
 SHARED_IN_BERTH = "/opt/berth/shared"
 """Where the shared directory appears: the published notebooks, and what starts a berth."""
 
+SNAPSHOTS_IN_BERTH = "/opt/berth/snapshots"
+"""Where the snapshots of a user's home appear, read-only; `start` has a link in the home lead there.
+
+Not in the home itself: what is mounted there needs a folder, for which a home that is full has no room, and in whose
+place its user may have put something else.
+"""
+
 FOLDERS_IN_BERTH = "shared"
 """Where shared folders appear, below the home."""
 

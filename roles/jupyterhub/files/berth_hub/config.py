@@ -1,12 +1,14 @@
 """From settings to JupyterHub's configuration: all of it, in one readable place."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tornado.httpserver import HTTPServer
 
 from berth_hub import authenticators, secrets
+from berth_hub.homes import usage_of
 from berth_hub.monitoring import requests_log
 from berth_hub.options import configure_options
 from berth_hub.proxy import BerthProxy
@@ -120,6 +122,8 @@ def _people(c: Any, settings: Settings) -> None:
     # Shows the links to the pages that come with accounts of the hub's own.
     own_accounts = settings.authentication.way.method == "native"
     c.JupyterHub.template_vars = {**c.JupyterHub.get("template_vars", {}), "people_pages": own_accounts}
+    if settings.shows_usage:
+        c.JupyterHub.template_vars["home_usage"] = partial(usage_of, settings.homes_socket)
 
 
 def _berths(c: Any, settings: Settings) -> None:

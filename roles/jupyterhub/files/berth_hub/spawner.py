@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from berth_names import container_name
 from traitlets import Dict, Integer, Unicode, default
 
-from berth_hub.allotment import SHARED_IN_BERTH, Allotment, device_requests
+from berth_hub.allotment import SHARED_IN_BERTH, SNAPSHOTS_IN_BERTH, Allotment, device_requests
 from berth_hub.homes import ensure_home
 from berth_hub.line import OrderlySpawner
 from berth_hub.monitoring.failures import recorded
@@ -96,8 +96,10 @@ class BerthSpawner(OrderlySpawner, SleepingSpawner):
         if woken := await self.wake():
             return woken
         home = await ensure_home(Path(self.homes_socket), self.user.name)
-        self.volumes = {str(home): self.home_in_berth, **self.folders}
+        self.volumes = {str(home.path): self.home_in_berth, **self.folders}
         self.read_only_volumes = {self.shared_directory: self.shared_in_berth, **self.read_only_folders}
+        if home.snapshots:
+            self.read_only_volumes = {**self.read_only_volumes, str(home.snapshots): SNAPSHOTS_IN_BERTH}
         self.cmd = [f"{self.shared_in_berth}/start", "jupyterhub-singleuser"]
         address, port = await super().start()
         await self._wait_until_ready(address, port)

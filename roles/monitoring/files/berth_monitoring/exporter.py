@@ -106,9 +106,14 @@ class Homes:
 
     def measure(self) -> None:
         """Measure once; what cannot be measured is left as it was."""
-        command = ["du", "-x", "--max-depth=1", "--block-size=1", "--null", self._root]
+        # One by one: a home that is a subvolume is another file system to `du`. Without the snapshots beside them.
+        command = ["du", "-x", "--summarize", "--block-size=1", "--null", "--files0-from=-"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=DU_SECONDS, check=False)
+            beside = [one for one in os.scandir(self._root) if not one.name.startswith(".")]
+            names = [one.path for one in beside if one.is_dir(follow_symlinks=False)]
+            done = subprocess.run(
+                command, input="\0".join(names), capture_output=True, text=True, timeout=DU_SECONDS, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             print(f"{self._root}: {error}", file=sys.stderr)
             return
@@ -116,7 +121,7 @@ class Homes:
         found = {}
         for line in done.stdout.split("\0"):
             size, _, path = line.partition("\t")
-            if path and path != self._root:
+            if path:
                 found[Path(path).name] = int(size)
         self.sizes = found
 

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import berth_volumes
 from berth_names import directory_name
 
 from berth_moving import accounts, adopting, archive, placing
@@ -79,7 +80,7 @@ def unpack(name: str, owner: str) -> dict[str, Any]:
     _, _, part = archive.inspect(place / FILE)
     contents = archive.look_through(place / FILE, part)
     target = place / HOME
-    target.mkdir(mode=0o700)
+    berth_volumes.make(target, 0o700, berth_volumes.settings())
     _give([target], owner)
     placing.unpack(place / FILE, part, target, placing.as_nobody_else(target, *_numbers(owner)))
     return {"special_bits": contents.special_bits}
@@ -92,8 +93,13 @@ def put(name: str, folder: str) -> dict[str, Any]:
 
 def take(name: str, folder: str) -> dict[str, Any]:
     """Take it out of its place."""
-    place = placing.aside(placing.HOMES, "in", name)
-    (placing.HOMES / directory_name(name) / folder).rename(place / HOME)
+    home = placing.HOMES / directory_name(name)
+    if folder and berth_volumes.settings().subvolumes:
+        # It is a copy, and no folder leaves a subvolume by a rename.
+        with placing.opened(home) as inside:
+            shutil.rmtree(folder, dir_fd=inside)
+    else:
+        (home / folder).rename(placing.aside(placing.HOMES, "in", name) / HOME)
     return {}
 
 
@@ -149,7 +155,8 @@ def adopt(source: str, owner: str) -> dict[str, Any]:
     waiting = placing.begin(placing.HOMES, "in", name, placing.used(origin))
     try:
         made = [waiting / HOME, *([waiting / HOME / told["place"]] if told["place"] else [])]
-        for path in made:
+        berth_volumes.make(made[0], 0o700, berth_volumes.settings())
+        for path in made[1:]:
             path.mkdir(mode=0o700)
         _give(made, owner)
         changed = placing.copy(origin, made[-1], placing.as_nobody_else(made[-1], *_numbers(owner)))

@@ -26,7 +26,7 @@ from berth_moving.archive import (
 from berth_moving.contents import MovingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 HOMES = Path("/srv/berth/homes")
 ASIDE = ".moving-"
@@ -181,6 +181,16 @@ def copy(source: Path, target: Path, before: Sequence[str]) -> int:
         return read_completely(process.wait(), said, source)
 
 
+@contextlib.contextmanager
+def opened(home: Path) -> Iterator[int]:
+    """A home's descriptor: whatever links its user puts there, it stays that folder."""
+    inside = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield inside
+    finally:
+        os.close(inside)
+
+
 def put(source: Path, homes: Path, name: str, folder: str) -> str:
     """Put a home in its place: as the user's home, or if there is one, as a folder within it.
 
@@ -204,6 +214,22 @@ def put(source: Path, homes: Path, name: str, folder: str) -> str:
             raise MovingError(f"{home} is there already") from None
         return into(source, home, folder)
     return ""
+
+
+def _copy_into(source: Path, home: Path, inside: int, name: str) -> None:
+    owner = os.fstat(inside)
+    before = [
+        *as_nobody_else(home, owner.st_uid, owner.st_gid),
+        "sh",
+        "-c",
+        'mkdir -- "$1" && cd -- "$1" && shift && exec "$@"',
+    ]
+    try:
+        copy(source, home, [*before, "sh", name])
+    except MovingError:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(name, dir_fd=inside)
+        raise
 
 
 def _rename_to_nothing(source: Path, target: Path) -> None:
@@ -232,16 +258,21 @@ def into(source: Path, home: Path, wanted: str) -> str:
     The home is its user's, who may have put links there: the folder is moved by the home's descriptor, and a rename of
     a folder replaces neither a file nor a link, only an empty folder, which is asked for first.
 
+    A home that is a subvolume takes no folder by a rename: it gets a copy that its user writes, to whose quota it
+    counts.
+
     Raises:
         FileExistsError: There are a thousand of that name.
+        MovingError: The copy does not fit, or cannot be made; nothing of it stays.
     """
-    inside = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
+    with opened(home) as inside:
         for number in range(1, 1000):
             name = wanted if number == 1 else f"{wanted}-{number}"
-            if name not in os.listdir(inside):  # noqa: PTH208 (a descriptor has no path)
+            if name in os.listdir(inside):  # noqa: PTH208 (a descriptor has no path)
+                continue
+            if source.stat().st_dev == os.fstat(inside).st_dev:
                 os.rename(source, name, dst_dir_fd=inside)
-                return name
-    finally:
-        os.close(inside)
+            else:
+                _copy_into(source, home, inside, name)
+            return name
     raise FileExistsError(f"{home} has too many folders {wanted}-*: remove some")

@@ -42,6 +42,7 @@ class Settings(Strict):
     secrets_directory: Path
     shared_directory: Path
     homes_socket: Path
+    shows_usage: bool = False
     routes_file: Path
     traefik_api_url: str = Field(pattern=r"^http://[^/]+$")
     berth: Berth

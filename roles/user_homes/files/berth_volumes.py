@@ -1,0 +1,227 @@
+"""Homes on btrfs: each is a subvolume, with a limit and snapshots of its own. Elsewhere homes are plain directories.
+
+What a start of a berth waits for is asked of the kernel directly, the rest of btrfs-progs.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SETTINGS = Path("/etc/berth/homes.json")
+SNAPSHOTS = ".snapshots"
+"""Folder beside the homes with a folder for each home; no home begins with a dot."""
+
+BECOMING = ".becoming-"
+"""What a home is called while it is made a subvolume."""
+
+ROOT_INODE = 256
+"""Of every subvolume."""
+
+# From linux/btrfs.h.
+_CREATE, _CREATE_FORMAT = 0x5000940E, "=q4088s"
+_LIMIT, _LIMIT_FORMAT, _LIMIT_REFERENCED, _NO_LIMIT = 0x8030942B, "=6Q", 1, 2**64 - 1
+_INFO, _INFO_BYTES, _INFO_NUMBER, _INFO_CHANGED_AT = 0x81F8943C, 504, 0, 344
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the site wants.
+
+    Attributes:
+        subvolumes: Whether homes are subvolumes.
+        quota: Bytes that a home may hold; 0 is no limit.
+        snapshots: Whether there are snapshots.
+        kept: How many of each home.
+    """
+
+    subvolumes: bool = False
+    quota: int = 0
+    snapshots: bool = False
+    kept: int = 24
+
+
+PLAIN = Settings()
+"""Of a site that wants nothing of the kind."""
+
+
+def settings(path: Path = SETTINGS) -> Settings:
+    """What the site wants; where it was never asked, plain directories."""
+    try:
+        return Settings(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return PLAIN
+
+
+def make(path: Path, mode: int, wanted: Settings) -> None:
+    """Make an empty home, owned by root.
+
+    Raises:
+        FileExistsError: There is something.
+    """
+    if not wanted.subvolumes:
+        path.mkdir(mode=mode)
+        return
+    with _opened(path.parent) as parent:
+        # Writable, since Python takes no more than 1024 bytes otherwise.
+        fcntl.ioctl(parent, _CREATE, bytearray(struct.pack(_CREATE_FORMAT, 0, os.fsencode(path.name))))
+    try:
+        path.chmod(mode)
+        if wanted.quota:
+            limit(path, wanted.quota)
+    except OSError:
+        path.rmdir()
+        raise
+
+
+def is_subvolume(path: Path) -> bool:
+    """Whether a folder on btrfs is a subvolume."""
+    return path.lstat().st_ino == ROOT_INODE
+
+
+def limit(home: Path, quota: int) -> None:
+    """Bound what a home may hold, in bytes; 0 is no limit. What snapshots alone still hold does not count.
+
+    Raises:
+        OSError: Quotas are not on, or it is no subvolume.
+    """
+    with _opened(home) as place:
+        most = quota or _NO_LIMIT
+        fcntl.ioctl(place, _LIMIT, struct.pack(_LIMIT_FORMAT, 0, _LIMIT_REFERENCED, most, 0, 0, 0))
+
+
+def number(subvolume: Path) -> int:
+    """A subvolume's number."""
+    return _info(subvolume, _INFO_NUMBER)
+
+
+def changed_at(subvolume: Path) -> int:
+    """Number of the transaction that changed it last; a snapshot has the one of what it was taken of."""
+    return _info(subvolume, _INFO_CHANGED_AT)
+
+
+def _info(subvolume: Path, offset: int) -> int:
+    with _opened(subvolume) as place:
+        told = fcntl.ioctl(place, _INFO, bytes(_INFO_BYTES))
+    found: int = struct.unpack_from("=Q", told, offset)[0]
+    return found
+
+
+def usage(home: Path) -> tuple[int, int]:
+    """Bytes that a home holds, and that it may hold (0: no limit), as of the last 30 seconds.
+
+    Raises:
+        OSError: Quotas are not on.
+    """
+    found = _rows(btrfs("qgroup", "show", "--raw", "-r", "-f", str(home)))
+    if len(found) != 1:
+        raise OSError(errno.ENOTSUP, "quotas are not on", str(home))
+    return next(iter(found.values()))
+
+
+def usages(root: Path) -> dict[int, tuple[int, int]]:
+    """The same of all subvolumes, by their numbers; none without quotas."""
+    try:
+        return _rows(btrfs("qgroup", "show", "--raw", "-r", str(root)))
+    except OSError:
+        return {}
+
+
+def _rows(text: str) -> dict[int, tuple[int, int]]:
+    """Read the table of `btrfs qgroup show --raw -r`: group, bytes referenced, bytes exclusive, the most referenced."""
+    found = {}
+    for line in text.splitlines():
+        cells = line.split()
+        if cells and cells[0].startswith("0/"):
+            found[int(cells[0][2:])] = (int(cells[1]), 0 if cells[3] == "none" else int(cells[3]))
+    return found
+
+
+def snapshots_of(root: Path, home: str) -> Path:
+    """Folder with the snapshots of a home, which its user sees."""
+    return root / SNAPSHOTS / home
+
+
+def make_folder_of_snapshots(root: Path, home: str) -> Path:
+    """Make it unless it is there. Only root may write to it, and only who is in its berth gets there."""
+    folder = snapshots_of(root, home)
+    for path, mode in ((folder.parent, 0o711), (folder, 0o755)):
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            path.chmod(mode)
+    return folder
+
+
+def remove_snapshots(root: Path, home: str) -> None:
+    """Remove all snapshots of a home."""
+    folder = snapshots_of(root, home)
+    if not folder.is_dir():
+        return
+    for snapshot in folder.iterdir():
+        btrfs("subvolume", "delete", str(snapshot))
+    folder.rmdir()
+
+
+def become(home: Path, quota: int) -> None:
+    """Make a subvolume of a plain directory, in which nobody works meanwhile; its data is shared and not copied.
+
+    Raises:
+        OSError: It was not possible, and the home is as it was.
+    """
+    new = home.with_name(f"{BECOMING}{home.name}")
+    if new.exists():
+        shutil.rmtree(new)
+    make(new, 0o700, Settings(subvolumes=True))
+    copy(home, new)
+    os.sync()
+    rename = ctypes.CDLL(None, use_errno=True).renameat2
+    if rename(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(home), _RENAME_EXCHANGE):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(home))
+    shutil.rmtree(new)
+    if quota:
+        limit(home, quota)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy what is in a folder, and what is known of the folder itself.
+
+    Raises:
+        OSError: Says what could not be copied.
+    """
+    _run("cp", "--archive", "--reflink=auto", "--no-target-directory", str(source), str(target))
+
+
+def btrfs(*arguments: str) -> str:
+    """Run btrfs-progs.
+
+    Raises:
+        OSError: With what it says.
+    """
+    return _run("btrfs", *arguments)
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise OSError(errno.EIO, f"{command[0]} {command[1]}: {'; '.join(lines[-3:])}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
