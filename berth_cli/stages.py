@@ -65,7 +65,6 @@ class Stage:
         needs: Programs that must be on the machine, and the Debian package that has each.
         after: Name of the stage without whose success this one makes no sense.
         at_once: How many of its programs may run at the same time.
-        joins: Name of the stage whose programs its own may run beside; they do, as part of it, when both run.
     """
 
     name: str
@@ -73,7 +72,6 @@ class Stage:
     needs: Mapping[str, str] = field(default_factory=dict)
     after: str | None = None
     at_once: int = 1
-    joins: str | None = None
 
 
 def results_dir(project: Project) -> Path:
@@ -96,22 +94,10 @@ def plan(project: Project, names: Sequence[str], only_scenarios: Sequence[str] =
         names: Which ones, out of :data:`STAGES`.
         only_scenarios: Which of molecule's scenarios; none named: all of them.
     """
-    made = _joined([STAGES[name](project) for name in STAGES if name in names])
+    made = [STAGES[name](project) for name in STAGES if name in names]
     if not only_scenarios:
         return made
     return [replace(stage, steps=[step for step in stage.steps if step.name in only_scenarios]) for stage in made]
-
-
-def _joined(made: Sequence[Stage]) -> list[Stage]:
-    found: dict[str, Stage] = {}
-    for stage in made:
-        beside = found.get(stage.joins or "")
-        if beside:
-            steps = [*beside.steps, *stage.steps]
-            found[beside.name] = replace(beside, steps=steps, needs={**beside.needs, **stage.needs})
-        else:
-            found[stage.name] = stage
-    return list(found.values())
 
 
 def _lint(project: Project) -> Stage:
@@ -164,12 +150,12 @@ def _molecule(project: Project) -> Stage:
 
 
 def _browser(project: Project) -> Stage:
+    # Not beside the scenarios: to Chromium each container that comes or goes is another network, and it hangs up.
     return Stage(
         "browser",
         _pytest(project, "browser", BROWSER_TEST_SECONDS),
         needs={"chromium": "chromium", "git": "git"},
         after="syntax",
-        joins="molecule",
     )
 
 

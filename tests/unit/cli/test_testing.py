@@ -15,7 +15,7 @@ from berth_cli import testing
 from berth_cli.processes import descendants
 from berth_cli.project import Project
 from berth_cli.results import Count, Results, read_results
-from berth_cli.stages import Stage, Step, plan, shell_scripts
+from berth_cli.stages import Stage, Step, shell_scripts
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Checkout
@@ -204,12 +204,3 @@ def test_steps_of_a_stage_run_at_once_as_far_as_it_allows(tmp_path: Path) -> Non
     steps = [Step(name, ["sh", "-c", script, name, other]) for name, other in (("a", "b"), ("b", "a"))]
     count = testing.Run(Project(tmp_path), Console(file=io.StringIO())).run([Stage("stage", steps, at_once=2)])
     assert count == Count(passed=2)
-
-
-def test_browser_tests_run_beside_the_scenarios_when_both_run(tmp_path: Path) -> None:
-    (tmp_path / "molecule" / "default").mkdir(parents=True)
-    (tmp_path / "molecule" / "default" / "molecule.yml").write_text("{}", encoding="utf-8")
-    (stage,) = plan(Project(tmp_path), ["browser", "molecule"])
-    assert (stage.name, [step.name for step in stage.steps]) == ("molecule", ["default", "browser"])
-    (alone,) = plan(Project(tmp_path), ["browser"])
-    assert (alone.name, [step.name for step in alone.steps]) == ("browser", ["browser"])

@@ -77,7 +77,7 @@ class Hub:
         while (status := request("GET", f"{self.front}user/{user}/api", {})[0]) != 200:
             waited = time.monotonic() - began
             if waited > patience:
-                raise BenchError(f"{self.name}: the server of {user} is said to be ready, and there is a {status} instead")
+                raise BenchError(f"{self.name}: the server of {user} is said to be ready, and answers {status}")
             # Many who wait for what does not come must not be what keeps the machine busy.
             time.sleep(_POLL_SECONDS if waited < ready + 1 else _SELDOM_SECONDS)
         return Start(ready, time.monotonic() - began)
