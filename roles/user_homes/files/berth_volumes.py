@@ -72,7 +72,7 @@ def make(path: Path, mode: int, wanted: Settings) -> None:
     if not wanted.subvolumes:
         path.mkdir(mode=mode)
         return
-    with _opened(path.parent) as parent:
+    with opened(path.parent) as parent:
         # Writable, since Python takes no more than 1024 bytes otherwise.
         fcntl.ioctl(parent, _CREATE, bytearray(struct.pack(_CREATE_FORMAT, 0, os.fsencode(path.name))))
     try:
@@ -95,7 +95,7 @@ def limit(home: Path, quota: int) -> None:
     Raises:
         OSError: Quotas are not on, or it is no subvolume.
     """
-    with _opened(home) as place:
+    with opened(home) as place:
         most = quota or _NO_LIMIT
         fcntl.ioctl(place, _LIMIT, struct.pack(_LIMIT_FORMAT, 0, _LIMIT_REFERENCED, most, 0, 0, 0))
 
@@ -111,7 +111,7 @@ def changed_at(subvolume: Path) -> int:
 
 
 def _info(subvolume: Path, offset: int) -> int:
-    with _opened(subvolume) as place:
+    with opened(subvolume) as place:
         told = fcntl.ioctl(place, _INFO, bytes(_INFO_BYTES))
     found: int = struct.unpack_from("=Q", told, offset)[0]
     return found
@@ -219,7 +219,8 @@ def _run(*command: str) -> str:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int]:
+def opened(folder: Path) -> Iterator[int]:
+    """A folder's descriptor: whatever links its user puts there, it stays that folder."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         yield descriptor

@@ -96,7 +96,7 @@ def take(name: str, folder: str) -> dict[str, Any]:
     home = placing.HOMES / directory_name(name)
     if folder and berth_volumes.settings().subvolumes:
         # It is a copy, and no folder leaves a subvolume by a rename.
-        with placing.opened(home) as inside:
+        with berth_volumes.opened(home) as inside:
             shutil.rmtree(folder, dir_fd=inside)
     else:
         (home / folder).rename(placing.aside(placing.HOMES, "in", name) / HOME)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from berth_names import directory_name
+from berth_volumes import opened
 
 from berth_moving.archive import (
     CHUNK_BYTES,
@@ -26,7 +27,7 @@ from berth_moving.archive import (
 from berth_moving.contents import MovingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 HOMES = Path("/srv/berth/homes")
 ASIDE = ".moving-"
@@ -179,16 +180,6 @@ def copy(source: Path, target: Path, before: Sequence[str]) -> int:
         extract(feed, target, before)
         output.close()
         return read_completely(process.wait(), said, source)
-
-
-@contextlib.contextmanager
-def opened(home: Path) -> Iterator[int]:
-    """A home's descriptor: whatever links its user puts there, it stays that folder."""
-    inside = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        yield inside
-    finally:
-        os.close(inside)
 
 
 def put(source: Path, homes: Path, name: str, folder: str) -> str:
