@@ -149,7 +149,7 @@ def test_nobody_who_answers_is_told(host: Host, monkeypatch: pytest.MonkeyPatch)
 def test_a_server_that_sftp_does_not_reach_is_told(host: Host) -> None:
     host.change(repository="sftp://nobody@127.0.0.1:9/x")
     assert not runs.backup(host.settings)
-    assert "sftp://nobody@127.0.0.1:9/x" in host.in_state("backup")["message"]
+    assert "sftp://nobody@127.0.0.1:9/x is not reached" in host.in_state("backup")["message"]
     assert "onnection refused" in host.in_state("backup")["message"]
 
 

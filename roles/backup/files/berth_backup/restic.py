@@ -164,8 +164,7 @@ def _json(line: str) -> dict[str, Any] | None:
 
 def explained(settings: Settings, code: int, said: str) -> ResticError:
     """What a failure means, and what to do about it."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    text = "; ".join(lines[-TAIL_LINES:]) or f"restic ended with exit code {code}"
+    text = _tail(said) or f"restic ended with exit code {code}"
     where = settings.repository
     if code == WRONG_PASSWORD or "wrong password" in said:
         return ResticError(
@@ -181,7 +180,29 @@ def explained(settings: Settings, code: int, said: str) -> ResticError:
         )
     if "no space left on device" in said.lower():
         return ResticError(f"the disk of {where} is full: {text}")
+    if "unable to start the sftp session" in said:
+        return ResticError(f"{where} is not reached: {_ssh_says(settings) or text}")
     return ResticError(f"{where}: {text}")
+
+
+def _ssh_says(settings: Settings) -> str:
+    """Why a server of SFTP lets nobody in. Restic hands on what ssh says, but often ends before it has arrived."""
+    found = _SFTP.match(settings.repository)
+    if not found:
+        return ""
+    call = ssh(settings, found["host"], found["port"])
+    try:
+        done = subprocess.run(
+            call, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=OPEN_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer within {OPEN_SECONDS} s"
+    return _tail(done.stderr)
+
+
+def _tail(said: str) -> str:
+    """The last that a program says, in one line."""
+    return "; ".join([line.strip() for line in said.splitlines() if line.strip()][-TAIL_LINES:])
 
 
 def snapshots(settings: Settings) -> list[dict[str, Any]]:
