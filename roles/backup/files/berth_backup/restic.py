@@ -40,6 +40,9 @@ OPEN_SECONDS = 60
 _SFTP = re.compile(r"sftp:(?://)?(?P<host>[^:/]+)(?::(?P<port>\d+)(?=/))?[:/]")
 """sftp:USER@HOST:FOLDER, or sftp://USER@HOST:PORT/FOLDER."""
 
+_OTHER_KEY = re.compile(r"HOST IDENTIFICATION HAS CHANGED.*?(?P<fingerprint>SHA256:[\w+/]+)", re.DOTALL)
+"""Of ssh's warning, which is longer than what is kept of other messages."""
+
 
 class ResticError(Exception):
     """Restic failed; the message says what that means.
@@ -57,12 +60,16 @@ def command(settings: Settings, *arguments: str) -> list[str]:
     """A call of restic with everything that leads to the repository."""
     made = ["restic", "--repo", settings.repository, "--password-file", str(settings.secret(PASSWORD))]
     made += ["--cache-dir", settings.cache] if Path(settings.cache).is_dir() else ["--no-cache"]
-    found = _SFTP.match(settings.repository)
-    if found:
-        made += ["--option", f"sftp.command={shlex.join(ssh(settings, found['host'], found['port']))}"]
+    made += way(settings)
     if settings.upload_kib:
         made += ["--limit-upload", str(settings.upload_kib)]
     return [*made, *arguments]
+
+
+def way(settings: Settings) -> list[str]:
+    """Options that lead to a repository that a server of SFTP has, be it copied from or to; none for the others."""
+    found = _SFTP.match(settings.repository)
+    return ["--option", f"sftp.command={shlex.join(ssh(settings, found['host'], found['port']))}"] if found else []
 
 
 def ssh(settings: Settings, host: str, port: str | None) -> list[str]:
@@ -197,6 +204,12 @@ def _ssh_says(settings: Settings) -> str:
         )
     except subprocess.TimeoutExpired:
         return f"no answer within {OPEN_SECONDS} s"
+    other = _OTHER_KEY.search(done.stderr)
+    if other:
+        return (
+            f"{found['host'].split('@')[-1]} has another key ({other['fingerprint']}) than backup_ssh_known_hosts says:"
+            " if it was made anew, set that to its new line; if not, somebody else may be answering"
+        )
     return _tail(done.stderr)
 
 
