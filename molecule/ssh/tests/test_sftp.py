@@ -4,8 +4,10 @@ The server is an sshd of its own on the host: another port, another key, one use
 """
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import command_line
 import pytest
@@ -17,6 +19,7 @@ from testinfra.host import Host
 INVENTORY = PROJECT / "molecule" / "ssh" / "inventory"
 PORT = 8724
 REPOSITORY = f"sftp://nas@127.0.0.1:{PORT}/backup"
+SIZE_MB = 100
 HOME = "/srv/berth/homes/sftp-anna"
 HOST_KEY = "/etc/nas/host_key"
 KEYGEN = "ssh-keygen -q -t ed25519 -N '' -f"
@@ -31,6 +34,12 @@ PasswordAuthentication no
 Subsystem sftp internal-sftp
 ForceCommand internal-sftp
 ChrootDirectory /srv/nas
+"""
+
+# The server does nothing for some seconds once the restore has told how far it is: long enough for it to be asked.
+PAUSE = """
+until grep -qs MB /var/lib/berth/backup/restoring-*; do sleep 0.05; done
+systemctl kill --signal=STOP nas; sleep 8; systemctl kill --signal=CONT nas
 """
 
 Berth = Callable[..., subprocess.CompletedProcess[str]]
@@ -60,7 +69,7 @@ def good(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def server(host: Host) -> Iterator[dict[str, str]]:
+def server(host: Host) -> Iterator[dict[str, Any]]:
     """The server; what the role has to be told about it."""
     host.check_output("useradd --system --password='*' --home-dir=/ --no-create-home --shell=/usr/sbin/nologin nas")
     host.check_output("install -d -m 0755 /etc/nas /srv/nas && install -d -o nas -m 0700 /srv/nas/backup")
@@ -70,18 +79,20 @@ def server(host: Host) -> Iterator[dict[str, str]]:
     yield {
         "backup_repository": REPOSITORY,
         "backup_ssh_key": host.check_output("cat /etc/nas/client"),
+        # A line of progress comes while there is still much to do.
+        "backup_environment": {"RESTIC_PROGRESS_FPS": "20"},
         "backup_ssh_known_hosts": f"[127.0.0.1]:{PORT} {host.check_output(f'cat {HOST_KEY}.pub')}",
     }
-    host.check_output("systemctl stop nas; userdel nas; rm -r /etc/nas /srv/nas")
+    host.check_output("systemctl stop nas nas-pause; userdel nas; rm -r /etc/nas /srv/nas")
 
 
 @pytest.fixture(scope="module")
-def saved(host: Host, berth: Berth, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def saved(host: Host, berth: Berth, server: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The host backs up there, and there is one snapshot with anna's home; what she has in it, as a checksum."""
     path = tmp_path_factory.mktemp("variables") / "sftp.json"
     path.write_text(json.dumps(server))
     good(berth("up", "-t", "backup", "-e", f"@{path}"))
-    host.check_output(f"install -d -o 1000 -g 1000 -m 0700 {HOME} && head -c 3000000 /dev/urandom >{HOME}/data")
+    host.check_output(f"install -d -o 1000 -g 1000 -m 0700 {HOME} && head -c {SIZE_MB}000000 /dev/urandom >{HOME}/data")
     told = good(berth("backup", "now"))
     assert ": snapshot " in told
     yield host.check_output(f"sha256sum <{HOME}/data")
@@ -100,15 +111,17 @@ def test_a_snapshot_goes_there_and_is_listed_and_sound(host: Host, berth: Berth,
 
 def test_a_home_comes_back_from_there(host: Host, berth: Berth, saved: str) -> None:
     host.check_output(f"echo spoilt >{HOME}/data")
+    host.check_output("systemd-run --quiet --unit=nas-pause -- sh -c %s", PAUSE)
     told = good(berth("restore", "--user", "sftp-anna"))
     assert "sftp-anna has snapshot" in told
+    assert re.search(rf"sftp-anna: \d+ %: \d+ of \d+ files, \d+ of {SIZE_MB} MB", told), told
     assert host.check_output(f"sha256sum <$(echo {HOME}/restored-*/data)") == saved
 
 
 def test_a_drill_can_be_packed_from_there(host: Host, saved: str) -> None:
     program = "env PYTHONPATH=/opt/berth/lib python3 -m berth_backup drill"
     packed = json.loads(host.check_output(f"{program} pack latest 0:0"))
-    assert host.file(f"{packed['folder']}/repository.tar").size > 3_000_000
+    assert host.file(f"{packed['folder']}/repository.tar").size > SIZE_MB * 10**6
     host.check_output(f"{program} end")
 
 

@@ -201,6 +201,7 @@ def _restore(settings: Settings, snapshot: str, part: Path, target: Path, told: 
         if message.get("message_type") == "status":
             state.show(settings, f"{part.name}: {progress(message)}", name)
 
+    state.show(settings, f"{part.name}: opening the repository", name)
     try:
         code = restic.stream(settings, arguments, take)
     finally:
