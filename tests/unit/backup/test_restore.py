@@ -194,8 +194,9 @@ def test_who_follows_is_told_how_far_it_has_got_and_when_it_has_ended(host: Host
     state.show(host.settings, "homes: 3 %", restore._note("alice"))
     assert restore.follow(host.settings, results, "alice") == {"running": True, "progress": "homes: 3 %"}
     assert restore.follow(host.settings, results, "bob")["progress"] == ""
-    results.write_text(json.dumps({"rc": 0, "finished": 1}), encoding="utf-8")
-    assert not restore.follow(host.settings, results, "alice")["running"]
+    for ended in ({"rc": 0, "stdout": ""}, {"started": 1, "finished": 1, "failed": True}):
+        results.write_text(json.dumps(ended), encoding="utf-8")
+        assert not restore.follow(host.settings, results, "alice")["running"]
 
 
 def test_what_restic_could_not_write_is_told(saved: Host, monkeypatch: pytest.MonkeyPatch) -> None:

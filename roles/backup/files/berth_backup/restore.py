@@ -230,7 +230,9 @@ def follow(settings: Settings, results: Path, told: str) -> dict[str, Any]:
         results: File of Ansible's in which the end is noted.
         told: The name under which the restore tells how far it has got.
     """
-    running = not json.loads(results.read_text(encoding="utf-8")).get("finished")
+    noted = json.loads(results.read_text(encoding="utf-8"))
+    # Once it has ended, the file holds what the module returned, and nothing of its beginning.
+    running = bool(noted.get("started")) and not noted.get("finished")
     return {"running": running, "progress": state.shown(settings, _note(told))}
 
 
