@@ -75,6 +75,8 @@ def server(host: Host) -> Iterator[dict[str, Any]]:
     host.check_output("install -d -m 0755 /etc/nas /srv/nas && install -d -o nas -m 0700 /srv/nas/backup")
     host.check_output(f"{KEYGEN} {HOST_KEY} && {KEYGEN} /etc/nas/client")
     host.check_output("printf '%%s' %s >/etc/nas/sshd_config", SSHD_CONFIG)
+    # A repository that an earlier run had there is gone for good.
+    host.check_output("rm -f /var/lib/berth/backup/repository.json")
     serve(host)
     yield {
         "backup_repository": REPOSITORY,
