@@ -19,7 +19,7 @@ from testinfra.host import Host
 INVENTORY = PROJECT / "molecule" / "ssh" / "inventory"
 PORT = 8724
 REPOSITORY = f"sftp://nas@127.0.0.1:{PORT}/backup"
-SIZE_MB = 100
+SIZE_MB = 60
 HOME = "/srv/berth/homes/sftp-anna"
 HOST_KEY = "/etc/nas/host_key"
 KEYGEN = "ssh-keygen -q -t ed25519 -N '' -f"
