@@ -12,10 +12,8 @@ FILES = ROLES / "shared_notebooks" / "files"
 MAKE = ROLES / "notebook_image" / "files" / "make_bundle.py"
 
 
-def python(*arguments: str, **options: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=True, timeout=100, **options
-    )
+def python(*arguments: str) -> str:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, timeout=100)
     return done.stdout.strip()
 
 
