@@ -57,7 +57,7 @@ class Host:
 
     def __post_init__(self) -> None:
         self.shared.mkdir(parents=True)
-        for name in ("start", "pull", "gitconfig", "later.py", "no_subvolumes.py", "quick_server.py", "stand_ins.py"):
+        for name in ("start", "pull", "gitconfig", "later.py", "within_quota.py", "quick_server.py", "stand_ins.py"):
             shutil.copy(FILES / name, self.shared / name)
 
     @property
