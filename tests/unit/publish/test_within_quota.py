@@ -1,4 +1,4 @@
-"""Nobody makes a subvolume in a berth: what a home may hold would not bound it."""
+"""Nobody in a berth makes a subvolume, or takes a file out of the home's project: no quota would bound it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def asked(place: Path, command: int, *more: str) -> str:
 
 
 @pytest.mark.parametrize("command", within_quota.REFUSED)
-def test_no_subvolume_is_made(tmp_path: Path, command: int) -> None:
+def test_no_way_around_is_there(tmp_path: Path, command: int) -> None:
     assert asked(tmp_path, command) == "EPERM"
 
 
@@ -82,6 +82,14 @@ def test_whatever_kind_of_program_asks(machine: str, architecture: int, number: 
         assert judged(machine, architecture, number + 1, command) == 0x7FFF0000
     assert judged(machine, architecture, number, FICLONE) == 0x7FFF0000
     assert judged(machine, 0xC0000015, number, within_quota.REFUSED[0]) == 0x7FFF0000, "no such program runs here"
+
+
+@pytest.mark.parametrize(("machine", "architecture", "number"), WAYS)
+def test_nor_by_the_newer_way_to_a_project(machine: str, architecture: int, number: int) -> None:
+    """`file_setattr`, which is 469 for all kinds of programs, with a bit more for those of x32."""
+    newer = 469 | number & 0x40000000
+    assert judged(machine, architecture, newer, FICLONE) == 0x00050000 | errno.EPERM
+    assert judged(machine, architecture, newer - 1, FICLONE) == 0x7FFF0000, "`file_getattr` may be asked"
 
 
 def test_a_machine_that_is_not_known_starts_all_the_same(tmp_path: Path) -> None:
