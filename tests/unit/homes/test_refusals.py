@@ -68,7 +68,8 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
     (place / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts, "vars": defaults}}), encoding="utf-8")
     (place / "play.yml").write_text(json.dumps([play]), encoding="utf-8")
-    command = [Path(sys.executable).parent / "ansible-playbook", "-i", place / "hosts.yml", place / "play.yml"]
+    program = Path(sys.executable).parent / "ansible-playbook"
+    command = list(map(str, [program, "-i", place / "hosts.yml", place / "play.yml"]))
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return {name: json.loads((place / f"{name}.told").read_text(encoding="utf-8")) for name in HOSTS}
