@@ -205,6 +205,16 @@ def test_homes_that_are_there_become_projects(disk: Disk, root: Path, tmp_path: 
     assert write(alice / "fill", 20) == FULL[disk.kind]
 
 
+def test_what_a_user_has_made_look_like_a_project_becomes_one(disk: Disk, root: Path) -> None:
+    """Before there are quotas, nobody is kept from it."""
+    alice = of_before(root)
+    for place, inherit in ((alice, 0x200), (alice / "folder", 0)):
+        asked = struct.pack("=5I8x", inherit, 0, 0, berth_projects.FIRST + 7, 0).hex()
+        assert python(GIVE_AWAY, place, TO_NO_PROJECT[0], asked).returncode == 0
+    assert settle(root, WANTED) == (["alice"], [])
+    assert write(alice / "folder/fill", 20) == FULL[disk.kind]
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> str:
     """What every berth runs, which brings no notebooks here."""

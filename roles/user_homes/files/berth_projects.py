@@ -31,6 +31,10 @@ BECOMING = ".becoming-"
 _GET_ATTRIBUTES, _SET_ATTRIBUTES, _ATTRIBUTES = 0x801C581F, 0x401C5820, "=5I8x"
 _INHERIT = 0x200
 
+_MARK = "trusted.berth.project"
+"""Attribute of a home with its project's number, which root alone can give it. Where no quota is on yet, whoever owns a
+folder may make it look like a home all of which belongs to a project."""
+
 # From linux/quota.h and dqblk_xfs.h: commands of a project's quota, struct if_dqblk, struct fs_quota_stat.
 _QUOTACTL_FD = 443
 """On every architecture."""
@@ -50,15 +54,19 @@ class Held(NamedTuple):
 
 
 def of(folder: Path) -> int:
-    """The project that all in a folder belongs to; 0 is none, or a file system without."""
+    """The project that all in a folder belongs to; 0 is none, or a file system without.
+
+    Only root is told of one.
+    """
     with opened(folder) as place:
         try:
             flags, _, _, project, _ = _attributes(place)
+            mark = os.getxattr(place, _MARK)
         except OSError as error:
-            if error.errno in {errno.ENOTTY, errno.EOPNOTSUPP}:
+            if error.errno in {errno.ENOTTY, errno.EOPNOTSUPP, errno.ENODATA}:
                 return 0
             raise
-    return project if flags & _INHERIT else 0
+    return project if flags & _INHERIT and mark == b"%d" % project else 0
 
 
 def enforced(folder: Path) -> bool:
@@ -81,13 +89,14 @@ def claim(folder: Path) -> int:
         project = next(number for number in itertools.count(FIRST) if not _held(place, number).files)
         _bound(place, project, 0)
         _assign(place, project)
+        os.setxattr(place, _MARK, b"%d" % project)
     return project
 
 
 def become(home: Path) -> None:
     """Make a project of a home that is there, without a limit; nobody works in it meanwhile.
 
-    The home itself comes last: of a run that was killed it is no project yet, and the next one begins anew.
+    The home's mark comes last: of a run that was killed it is no project yet, and the next one begins anew.
 
     Raises:
         OSError: Quotas of projects are not on, or something cannot be changed.
@@ -99,9 +108,12 @@ def become(home: Path) -> None:
     project = claim(aside)
     with opened(aside) as new:
         for _, _, _, place in os.fwalk(home, topdown=False):
+            # First, since it may belong to another one, and then take nothing of this one.
+            _assign(place, project)
             for name in os.listdir(place):  # noqa: PTH208 (a descriptor has no path)
                 _take_over(place, name, new, project)
-            _assign(place, project)
+    with opened(home) as place:
+        os.setxattr(place, _MARK, b"%d" % project)
     aside.rmdir()
 
 
