@@ -2,6 +2,7 @@
 # look.sh LAID READS: prints the checksum of each archive LAID/NAME.tar whose files are all as they were laid, and "outdated NAME" if
 # a unit that READS/NAME tells of was started before something that it reads has changed: then a converge broke off before its
 # handlers. Each line of READS/NAME is a unit, and the files, folders and links that it reads when it starts.
+# "active UNIT" and "enabled UNIT" tell of Berth's units which run, and which start with the host.
 set -u
 laid=$1
 reads=$2
@@ -40,3 +41,6 @@ for list in "$reads"/*; do
         fi
     done <"$list"
 done
+
+systemctl list-units --plain --no-legend --full --state=active 'berth-*' | sed 's/ .*//; s/^/active /'
+systemctl list-unit-files --plain --no-legend --full --state=enabled 'berth-*' | sed 's/ .*//; s/^/enabled /'

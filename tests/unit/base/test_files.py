@@ -13,6 +13,7 @@ import pytest
 FILES = Path(__file__).resolve().parents[3] / "roles" / "base" / "files"
 
 SYSTEMCTL = """#!/bin/sh
+case $1 in list-*) exec cat "$UNITS/$1" ;; esac
 for unit; do :; done
 property=StateChangeTimestamp
 case $unit in *.socket) property=ActiveEnterTimestamp ;; esac
@@ -28,6 +29,7 @@ class Host:
         self.base = base
         for name in ("bin", "units", "laid", "reads", "etc"):
             (base / name).mkdir()
+        self.lists("", "")
         (base / "bin" / "systemctl").write_text(SYSTEMCTL)
         (base / "bin" / "systemctl").chmod(0o755)
 
@@ -35,6 +37,10 @@ class Host:
         since = datetime.fromtimestamp(moment, UTC).strftime("%a %Y-%m-%d %H:%M:%S.%f UTC")
         (self.base / "units" / f"{name}.since").write_text(since)
         (self.base / "units" / f"{name}.state").write_text(state)
+
+    def lists(self, active: str, enabled: str) -> None:
+        (self.base / "units" / "list-units").write_text(active)
+        (self.base / "units" / "list-unit-files").write_text(enabled)
 
     def reads(self, name: str, *lines: str) -> None:
         (self.base / "reads" / name).write_text("".join(f"{line}\n" for line in lines))
@@ -87,6 +93,14 @@ def test_byte_code_that_python_writes_itself_does_not_count_and_a_link_to_anothe
     assert host.look() == []
     (host.base / "etc" / "hub").symlink_to("new")
     assert host.look() == ["outdated jupyterhub"]
+
+
+def test_what_runs_and_what_starts_with_the_host_is_told(host: Host) -> None:
+    host.lists(
+        "berth-dock.socket loaded active listening The broker\nberth-pam@1.service loaded active running Passwords\n",
+        "berth-dock.socket enabled enabled\n",
+    )
+    assert host.look() == ["active berth-dock.socket", "active berth-pam@1.service", "enabled berth-dock.socket"]
 
 
 def test_every_list_names_units_and_places() -> None:
