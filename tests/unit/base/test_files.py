@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import time
@@ -27,7 +28,7 @@ class Host:
 
     def __init__(self, base: Path) -> None:
         self.base = base
-        for name in ("bin", "units", "laid", "reads", "etc"):
+        for name in ("bin", "units", "laid", "reads", "etc", "written"):
             (base / name).mkdir()
         self.lists("", "")
         (base / "bin" / "systemctl").write_text(SYSTEMCTL)
@@ -47,7 +48,7 @@ class Host:
 
     def look(self) -> list[str]:
         done = subprocess.run(
-            ["/bin/sh", "-s", self.base / "laid", self.base / "reads"],
+            ["/bin/sh", "-s", self.base / "laid", self.base / "reads", self.base / "written", self.base / "missing"],
             input=(FILES / "look.sh").read_text(),
             env={"PATH": f"{self.base / 'bin'}:{os.environ['PATH']}", "UNITS": str(self.base / "units")},
             capture_output=True,
@@ -101,6 +102,17 @@ def test_what_runs_and_what_starts_with_the_host_is_told(host: Host) -> None:
         "berth-dock.socket enabled enabled\n",
     )
     assert host.look() == ["active berth-dock.socket", "active berth-pam@1.service", "enabled berth-dock.socket"]
+
+
+def test_what_a_file_holds_and_whose_it_is_is_told(host: Host) -> None:
+    (host.base / "written" / "below").mkdir()
+    (host.base / "written" / "below" / "other").write_text("2")
+    settings = host.base / "written" / "hub.json"
+    settings.write_text("3")
+    settings.chmod(0o640)
+    (host.base / "written" / "link").symlink_to(settings)
+    record = f"file {settings.owner()} {settings.group()} 640 {settings}"
+    assert host.look() == [record, f"{hashlib.sha256(b'3').hexdigest()}  {settings}"]
 
 
 def test_every_list_names_units_and_places() -> None:
