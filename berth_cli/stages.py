@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import sys
 from dataclasses import dataclass, field, replace
@@ -124,6 +125,15 @@ def _unit(project: Project) -> Stage:
     return Stage("unit", _pytest(project, "unit", UNIT_TEST_SECONDS, *on_all_cores), needs=needs)
 
 
+def _kernel(project: Project) -> Stage:
+    results = results_dir(project) / "kernel.xml"
+    tests = project.root / "tests" / "kernel"
+    command = [sys.executable, str(tests / "boot.py"), str(results), str(tests)]
+    # By its path, since not everybody has that folder among those of programs.
+    needs = {"linux.uml": "user-mode-linux", "/usr/sbin/mkfs.xfs": "xfsprogs"}
+    return Stage("kernel", [Step("kernel", command, results, is_test=False)], needs=needs)
+
+
 def _syntax(project: Project) -> Stage:
     return Stage(
         "syntax",
@@ -162,6 +172,8 @@ def _browser(project: Project) -> Stage:
 STAGES: Mapping[str, Callable[[Project], Stage]] = {
     "lint": _lint,
     "unit": _unit,
+    # A kernel of Debian's as a process, which there is for these machines alone.
+    **({"kernel": _kernel} if platform.machine() == "x86_64" else {}),
     "syntax": _syntax,
     "molecule": _molecule,
     "browser": _browser,

@@ -1,19 +1,21 @@
 """What is wrong about a host is said in a paragraph, with what to do, by Ansible's exit code; nothing is changed."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import command_line
 import pytest
+from command_line import BERTH, PLAYBOOK
 from conftest import PLATFORM, PROJECT
 from testinfra.host import Host
 
-FOLDER = Path(os.environ.get("BERTH_SSH_FOLDER", "/nonexistent"))
 INVENTORY = PROJECT / "molecule" / "ssh" / "inventory"
 BARE = "berth-ssh-bare"
+# Connections that other runs have left open would not ask for what is wrong here.
+ALONE = {"ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none"}
 TRACES = (
     "dpkg-query --show | sha256sum; find /etc/berth /opt/berth /etc/systemd/system /usr/local/sbin /etc/docker /etc/apt"
     " -type f -printf '%p %s %T@\\n' 2>/dev/null | LC_ALL=C sort | sha256sum"
@@ -37,31 +39,10 @@ def ask(tmp_path: Path) -> Ask:
     """Provision with more options, by the command line and by plain Ansible."""
 
     def run(*options: str, inventory: Path | str = INVENTORY) -> Answer:
-        environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
-            "PYTHONPATH": str(PROJECT),
-            "XDG_STATE_HOME": str(tmp_path),
-            # Connections that other runs have left open would not ask for what is wrong here.
-            "ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none",
-        }
         more = ("-i", str(inventory), *options)
-        plain = [str(Path(sys.executable).parent / "ansible-playbook"), *more, "playbooks/site.yml"]
-        berth = [sys.executable, "-P", "-m", "berth_cli", "up", *more]
-        codes = []
-        for command in (plain, berth):
-            result = subprocess.run(
-                command,
-                cwd=PROJECT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=240,
-            )
-            codes.append(result.returncode)
-        return Answer(codes[1], codes[0], " ".join(result.stderr.split()))
+        plain = command_line.run(PLAYBOOK, *more, "playbooks/site.yml", state=tmp_path, more_env=ALONE, seconds=240)
+        berth = command_line.run(BERTH, "up", *more, state=tmp_path, more_env=ALONE, seconds=240)
+        return Answer(berth.returncode, plain.returncode, " ".join(berth.stderr.split()))
 
     return run
 
@@ -200,16 +181,8 @@ def test_another_operating_system(ask: Ask, bare: str, bare_inventory: Path) -> 
 
 
 def test_check_of_a_provisioned_host_changes_nothing(host: Host, unchanged: None, tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-P", "-m", "berth_cli", "check", "-i", str(INVENTORY), "-e", "jupyterhub_idle_seconds=3333"],
-        cwd=PROJECT,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), "XDG_STATE_HOME": str(tmp_path)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
+    options = ("-i", str(INVENTORY), "-e", "jupyterhub_idle_seconds=3333")
+    result = command_line.run(BERTH, "check", *options, state=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "berth-ssh has a hub, and passed all checks." in result.stdout
     assert "3333" in result.stdout  # --diff shows what would change

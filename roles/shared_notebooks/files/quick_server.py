@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bundle
 import later
 import stand_ins
 
@@ -110,7 +111,8 @@ def load() -> Callable[[], Any]:
     """
     before = set(sys.modules)
     gc.disable()
-    take_back = later.install(_LATER if _is_known() else {name: {} for name in _WITH_ANY_VERSION})
+    ways_back = [bundle.install(Path(sys.prefix, "berth-bundle"))]
+    ways_back.append(later.install(_LATER if _is_known() else {name: {} for name in _WITH_ANY_VERSION}))
     try:
         import jupyterhub  # noqa: PLC0415 (what is imported when is the point)
 
@@ -128,7 +130,8 @@ def load() -> Callable[[], Any]:
         package.main = extension.main  # type: ignore[attr-defined]
     except BaseException:
         gc.enable()
-        take_back()
+        for take_back in ways_back:
+            take_back()
         for name in set(sys.modules) - before:
             del sys.modules[name]
         raise

@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -I
-"""Keeps homes on btrfs as the site wants them; root runs it, from a converge or by timer.
+"""Keeps homes on what the site wants; root runs it, from a converge or by timer.
 
 `image BYTES` makes the file that holds the homes' file system, moves homes into it that are there, and keeps the old
 ones beside it; `undo` puts those back of a move that broke off; `grow BYTES` makes it larger; `settle` makes subvolumes
-of homes that are none, and sets the limit of each; `settle --dry` only tells; `snapshot` takes one of each home that
-has changed, and lets go of old ones. Each prints what it did as JSON.
+(or projects, on ext4 and XFS) of homes that are none, and sets the limit of each; `settle --dry` only tells; `snapshot`
+takes one of each home that has changed, and lets go of old ones. Each prints what it did as JSON.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 # After the line above, since isolated mode has no path to this folder.
+import berth_projects
 import berth_volumes
 from berth_volumes import btrfs
 
@@ -174,10 +175,14 @@ def grow(size: int) -> dict[str, Any]:
 
 
 def settle(root: Path, wanted: berth_volumes.Settings, *, dry: bool) -> dict[str, Any]:
-    """Have each home be a subvolume, with the limit that is wanted; tells which were not."""
+    """Have each home be a subvolume or a project, with the limit that is wanted; tells which were not.
+
+    Raises:
+        OSError: Quotas of projects are wanted, and not on.
+    """
     found: dict[str, Any] = {"enabled": False, "converted": [], "limited": []}
     if not wanted.subvolumes:
-        return found
+        return {**found, **settle_projects(root, wanted, dry=dry)}
     known = berth_volumes.usages(root)
     # Once quotas are on they stay on: a home without a limit has its use counted still, and nothing else.
     if wanted.quota and not known:
@@ -194,6 +199,31 @@ def settle(root: Path, wanted: berth_volumes.Settings, *, dry: bool) -> dict[str
             found["limited"].append(home.name)
             if not dry:
                 berth_volumes.limit(home, wanted.quota)
+    return found
+
+
+def settle_projects(root: Path, wanted: berth_volumes.Settings, *, dry: bool) -> dict[str, list[str]]:
+    """Have each home be a project with the limit that is wanted; where none are wanted any more, without a limit.
+
+    Raises:
+        OSError: They are wanted, and their quotas are not on.
+    """
+    found: dict[str, list[str]] = {"converted": [], "limited": []}
+    most = berth_projects.bounded_to(wanted.quota)
+    holds = wanted.projects or berth_projects.enforced(root)
+    for home in homes(root) if holds else []:
+        if berth_projects.of(home):
+            if berth_projects.usage(home).most == most:
+                continue
+            found["limited"].append(home.name)
+        elif wanted.projects:
+            found["converted"].append(home.name)
+            if not dry:
+                berth_projects.become(home)
+        else:
+            continue
+        if not dry:
+            berth_projects.limit(home, most)
     return found
 
 

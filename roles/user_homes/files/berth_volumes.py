@@ -1,6 +1,7 @@
 """Homes on btrfs: each is a subvolume, with a limit and snapshots of its own. Elsewhere homes are plain directories.
 
-What a start of a berth waits for is asked of the kernel directly, the rest of btrfs-progs.
+On ext4 and XFS they may have limits as well (`berth_projects`). What a start of a berth waits for is asked of the
+kernel directly, the rest of btrfs-progs.
 """
 
 import contextlib
@@ -12,16 +13,15 @@ import os
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import berth_projects
+from berth_projects import BECOMING, opened
 
 SETTINGS = Path("/etc/berth/homes.json")
 SNAPSHOTS = ".snapshots"
 """Folder beside the homes with a folder for each home; no home begins with a dot."""
-
-BECOMING = ".becoming-"
-"""What a home is called while it is made a subvolume."""
 
 ROOT_INODE = 256
 """Of every subvolume."""
@@ -43,12 +43,14 @@ class Settings:
         quota: Bytes that a home may hold; 0 is no limit.
         snapshots: Whether there are snapshots.
         kept: How many of each home.
+        projects: Whether homes are projects of an ext4 or XFS, which bound them.
     """
 
     subvolumes: bool = False
     quota: int = 0
     snapshots: bool = False
     kept: int = 24
+    projects: bool = False
 
 
 PLAIN = Settings()
@@ -69,14 +71,16 @@ def make(path: Path, mode: int, wanted: Settings) -> None:
     Raises:
         FileExistsError: There is something.
     """
-    if not wanted.subvolumes:
-        path.mkdir(mode=mode)
-        return
-    with opened(path.parent) as parent:
-        # Writable, since Python takes no more than 1024 bytes otherwise.
-        fcntl.ioctl(parent, _CREATE, bytearray(struct.pack(_CREATE_FORMAT, 0, os.fsencode(path.name))))
+    if wanted.subvolumes:
+        with opened(path.parent) as parent:
+            # Writable, since Python takes no more than 1024 bytes otherwise.
+            fcntl.ioctl(parent, _CREATE, bytearray(struct.pack(_CREATE_FORMAT, 0, os.fsencode(path.name))))
+    else:
+        path.mkdir(mode=0o700)
     try:
         path.chmod(mode)
+        if wanted.projects:
+            berth_projects.claim(path)
         if wanted.quota:
             limit(path, wanted.quota)
     except OSError:
@@ -93,8 +97,11 @@ def limit(home: Path, quota: int) -> None:
     """Bound what a home may hold, in bytes; 0 is no limit. What snapshots alone still hold does not count.
 
     Raises:
-        OSError: Quotas are not on, or it is no subvolume.
+        OSError: Quotas are not on, or it is neither subvolume nor project.
     """
+    if berth_projects.of(home):
+        berth_projects.limit(home, quota)
+        return
     with opened(home) as place:
         most = quota or _NO_LIMIT
         fcntl.ioctl(place, _LIMIT, struct.pack(_LIMIT_FORMAT, 0, _LIMIT_REFERENCED, most, 0, 0, 0))
@@ -118,11 +125,13 @@ def _info(subvolume: Path, offset: int) -> int:
 
 
 def usage(home: Path) -> tuple[int, int]:
-    """Bytes that a home holds, and that it may hold (0: no limit), as of the last 30 seconds.
+    """Bytes that a home holds, and that it may hold (0: no limit), on btrfs as of the last 30 seconds.
 
     Raises:
         OSError: Quotas are not on.
     """
+    if berth_projects.of(home):
+        return berth_projects.usage(home)[:2]
     found = _rows(btrfs("qgroup", "show", "--raw", "-r", "-f", str(home)))
     if len(found) != 1:
         raise OSError(errno.ENOTSUP, "quotas are not on", str(home))
@@ -216,13 +225,3 @@ def _run(*command: str) -> str:
         lines = (done.stderr or done.stdout).strip().splitlines()
         raise OSError(errno.EIO, f"{command[0]} {command[1]}: {'; '.join(lines[-3:])}")
     return done.stdout
-
-
-@contextlib.contextmanager
-def opened(folder: Path) -> Iterator[int]:
-    """A folder's descriptor: whatever links its user puts there, it stays that folder."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

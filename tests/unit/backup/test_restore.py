@@ -6,16 +6,19 @@ import contextlib
 import datetime as dt
 import json
 import os
+import re
 import shutil
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from berth_backup import database, restore, runs
+from berth_backup import database, restic, restore, runs, state
 from berth_backup.restore import RestoreError
 
 if TYPE_CHECKING:
+    from berth_backup.settings import Settings
+
     from tests.unit.backup.conftest import Host
 
 DATE = "2026-01-02_030405"
@@ -144,3 +147,67 @@ def test_files_follow_the_names_of_their_owners(tmp_path: Path, monkeypatch: pyt
     assert [path.stat().st_uid for path in (first, second, other)] == [902, 901, 1000]
     assert [path.stat().st_gid for path in (first, second, other)] == [902, 901, 1000]
     assert Path("/etc/passwd").stat().st_uid == 0
+
+
+def shown_while(saved: Host, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is shown of a restore of alice's home, while it goes on."""
+    shown: list[str] = []
+    show = state.show
+
+    def take_down(settings: Settings, text: str, name: str = state.PROGRESS) -> None:
+        show(settings, text, name)
+        shown.append(state.shown(settings, name))
+
+    monkeypatch.setattr(state, "show", take_down)
+    restore.restore_user(saved.settings, "latest", "alice", "2026-01-02")
+    return shown
+
+
+def test_a_restore_shows_how_far_it_has_got(saved: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as the restic that is here tells it: from 0.16 on of how much, before that how much it has written."""
+    (saved.root / "homes/alice/large").write_bytes(os.urandom(20_000_000))
+    assert runs.backup(saved.settings)
+    monkeypatch.setenv("RESTIC_PROGRESS_FPS", "20")
+    monkeypatch.setattr(restic, "PROGRESS_PER_SECOND", "20")
+    monkeypatch.setattr(restic, "SILENT_SECONDS", 0.05)
+    shown = shown_while(saved, monkeypatch)
+    expected = (
+        r"alice: (\d+ %: \d+ of \d+ files, \d+ of 20 MB|\d+ MB written \(this restic does not tell of how many\))"
+    )
+    assert shown.pop(0) == "alice: opening the repository"
+    assert shown, "nothing was shown of it"
+    assert all(re.fullmatch(expected, text) for text in shown)
+    sizes = [int(re.findall(r"(\d+)(?: of 20)? MB", text)[0]) for text in shown]
+    assert sizes == sorted(sizes)
+    assert 0 < sizes[-1] <= 30
+    assert not list(Path(saved.settings.state).glob(f"{state.RESTORING}*")), "it is over"
+
+
+def test_progress_is_restics_own_where_it_tells() -> None:
+    message = {"percent_done": 0.375, "files_restored": 3, "total_files": 8, "bytes_restored": 3e6, "total_bytes": 8e6}
+    assert restore.progress(message) == "37 %: 3 of 8 files, 3 of 8 MB"
+
+
+def test_who_follows_is_told_how_far_it_has_got_and_when_it_has_ended(host: Host) -> None:
+    results = host.write("job", json.dumps({"started": 1, "finished": 0}))
+    assert restore.follow(host.settings, results, "alice") == {"running": True, "progress": ""}
+    state.show(host.settings, "homes: 3 %", restore._note("alice"))
+    assert restore.follow(host.settings, results, "alice") == {"running": True, "progress": "homes: 3 %"}
+    assert restore.follow(host.settings, results, "bob")["progress"] == ""
+    for ended in ({"rc": 0, "stdout": ""}, {"started": 1, "finished": 1, "failed": True}):
+        results.write_text(json.dumps(ended), encoding="utf-8")
+        assert not restore.follow(host.settings, results, "alice")["running"]
+
+
+def test_what_restic_could_not_write_is_told(saved: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of restic from 0.17 on, as its messages are; of older ones, as its text is."""
+    said = (
+        '{"message_type":"error","error":{"message":"write: no space left on device"},"during":"restore","item":"/x"}'
+    )
+    program = saved.write(
+        "bin/restic", f"#!/bin/sh\n[ $# -gt 8 ] || exec /usr/bin/restic \"$@\"\necho '{said}'\nexit 1\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    with pytest.raises(restic.ResticError, match=r"the disk of .* is full: /x: write: no space left on device"):
+        restic.stream(saved.settings, ["restore", "latest", "--target", "a", "b", "c"], lambda _message: None)

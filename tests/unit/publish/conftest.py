@@ -57,8 +57,9 @@ class Host:
 
     def __post_init__(self) -> None:
         self.shared.mkdir(parents=True)
-        for name in ("start", "pull", "gitconfig", "later.py", "no_subvolumes.py", "quick_server.py", "stand_ins.py"):
-            shutil.copy(FILES / name, self.shared / name)
+        for file in (FILES / "host" / "srv" / "berth" / "shared").iterdir():
+            if file.is_file():
+                shutil.copy(file, self.shared)
 
     @property
     def shared(self) -> Path:

@@ -10,6 +10,7 @@ restore look SNAPSHOT keep|overwrite    prints as JSON what would be restored, o
 restore fetch ID DATE                   brings it beside what is there
 restore swap DATE                       puts it in its place, and what was there aside
 restore user SNAPSHOT NAME              brings a user's home back within the home
+restore follow FILE NAME                prints as JSON whether one of the two is at work, and how far it has got
 drill pack SNAPSHOT UID:GID             packs a snapshot for another host, and prints as JSON where it is
 drill compare ID FILE                   prints as JSON how what was restored compares
 drill end                               removes what was packed
@@ -83,6 +84,9 @@ def bring_back(settings: Settings, step: str, *more: str) -> int:
         restore.fetch(settings, *more)
     elif step == "swap":
         restore.swap(settings, *more)
+    elif step == "follow":
+        results, told = more
+        print(json.dumps(restore.follow(settings, Path(results), told)))
     else:
         snapshot, name = more
         print(json.dumps(restore.restore_user(settings, snapshot, name, date[:10])))
@@ -101,7 +105,7 @@ def rehearse(settings: Settings, step: str, *more: str) -> int:
     return 0
 
 
-RESTORE_STEPS = {"look": 2, "fetch": 2, "swap": 1, "user": 2}
+RESTORE_STEPS = {"look": 2, "fetch": 2, "swap": 1, "user": 2, "follow": 2}
 DRILL_STEPS = {"pack": 2, "compare": 2, "end": 0}
 
 

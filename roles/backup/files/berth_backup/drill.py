@@ -65,6 +65,7 @@ def pack(settings: Settings, wanted: str, owner: str) -> dict[str, Any]:
     place.mkdir(mode=0o700)
     copy = dataclasses.replace(settings, repository=str(place / "repository"))
     source = ["--from-repo", settings.repository, "--from-password-file", str(settings.secret(PASSWORD))]
+    source += restic.way(settings)
     restic.run(copy, "init", *source, "--copy-chunker-params")
     restic.run(copy, "copy", *source, snapshot["id"])
     (copied,) = restic.snapshots(copy)

@@ -11,13 +11,15 @@ import os
 import re
 import shlex
 import subprocess
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from berth_backup.settings import ENVIRONMENT, PASSWORD, SSH_KEY, SSH_KNOWN_HOSTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from berth_backup.settings import Settings
 
@@ -27,10 +29,16 @@ TAG = "berth"
 NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 10, 11, 12
 """Exit codes, from restic 0.17 on."""
 
+TELLS_RESTORE_SINCE = (0, 16)
+"""Restic that says how far a restore has got."""
+
 INCOMPLETE = 3
 """Exit code of a backup that could not read everything."""
 
 PROGRESS_PER_SECOND = "1"
+
+SILENT_SECONDS = 1
+"""Between two looks at a restic that says nothing of its progress itself."""
 
 TAIL_LINES = 5
 
@@ -39,6 +47,9 @@ OPEN_SECONDS = 60
 
 _SFTP = re.compile(r"sftp:(?://)?(?P<host>[^:/]+)(?::(?P<port>\d+)(?=/))?[:/]")
 """sftp:USER@HOST:FOLDER, or sftp://USER@HOST:PORT/FOLDER."""
+
+_OTHER_KEY = re.compile(r"HOST IDENTIFICATION HAS CHANGED.*?(?P<fingerprint>SHA256:[\w+/]+)", re.DOTALL)
+"""Of ssh's warning, which is longer than what is kept of other messages."""
 
 
 class ResticError(Exception):
@@ -57,12 +68,16 @@ def command(settings: Settings, *arguments: str) -> list[str]:
     """A call of restic with everything that leads to the repository."""
     made = ["restic", "--repo", settings.repository, "--password-file", str(settings.secret(PASSWORD))]
     made += ["--cache-dir", settings.cache] if Path(settings.cache).is_dir() else ["--no-cache"]
-    found = _SFTP.match(settings.repository)
-    if found:
-        made += ["--option", f"sftp.command={shlex.join(ssh(settings, found['host'], found['port']))}"]
+    made += way(settings)
     if settings.upload_kib:
         made += ["--limit-upload", str(settings.upload_kib)]
     return [*made, *arguments]
+
+
+def way(settings: Settings) -> list[str]:
+    """Options that lead to a repository that a server of SFTP has, be it copied from or to; none for the others."""
+    found = _SFTP.match(settings.repository)
+    return ["--option", f"sftp.command={shlex.join(ssh(settings, found['host'], found['port']))}"] if found else []
 
 
 def ssh(settings: Settings, host: str, port: str | None) -> list[str]:
@@ -127,6 +142,9 @@ def dump(settings: Settings, snapshot: str, path: Path, target: Path) -> None:
 def stream(settings: Settings, arguments: Sequence[str], take: Callable[[dict[str, Any]], None]) -> int:
     """Run it, and hand over each line of JSON that it prints, on either stream, as it comes.
 
+    Restic before 0.16 says nothing while it restores; then what it has written so far is handed over as a message of
+    its own: `{"message_type": "status", "written": BYTES}`.
+
     Returns:
         0, or :data:`INCOMPLETE`.
 
@@ -134,24 +152,72 @@ def stream(settings: Settings, arguments: Sequence[str], take: Callable[[dict[st
         ResticError: It failed.
     """
     other: list[str] = []
-    with subprocess.Popen(
-        command(settings, "--json", *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment(settings),
-    ) as process:
+    with (
+        subprocess.Popen(
+            command(settings, "--json", *arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(settings),
+        ) as process,
+        _watched(process.pid, take, wanted=arguments[0] == "restore" and version(settings) < TELLS_RESTORE_SINCE),
+    ):
         for line in process.stdout or ():
             message = _json(line)
             if message is None:
                 other.append(line)
             else:
                 take(message)
-                if message.get("message_type") == "exit_error":
-                    other.append(message.get("message", ""))
+                other += [f"{text}\n" for text in _complaint(message)]
     if process.returncode not in (0, INCOMPLETE):
         raise explained(settings, process.returncode, "".join(other))
     return process.returncode
+
+
+def _complaint(message: dict[str, Any]) -> list[str]:
+    """What a message says that went wrong, if it is one of those."""
+    if message.get("message_type") == "exit_error":
+        return [message.get("message", "")]
+    if message.get("message_type") == "error":
+        return [f"{message.get('item', '')}: {(message.get('error') or {}).get('message', '')}"]
+    return []
+
+
+@contextmanager
+def _watched(process: int, take: Callable[[dict[str, Any]], None], *, wanted: bool) -> Iterator[None]:
+    """Hand over, meanwhile, what a process has written so far.
+
+    How much is in its files says nothing: they have their full size from the beginning.
+    """
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(SILENT_SECONDS):
+            take({"message_type": "status", "written": written(process)})
+
+    watcher = threading.Thread(target=look)
+    if wanted:
+        watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if wanted:
+            watcher.join()
+
+
+def written(process: int) -> int:
+    """Bytes that a process has written so far; 0 once it has ended."""
+    try:
+        counted = Path(f"/proc/{process}/io").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(dict(line.split(": ") for line in counted.splitlines())["wchar"])
+
+
+def version(settings: Settings) -> tuple[int, ...]:
+    """Restic's, such as (0, 18)."""
+    return tuple(int(found) for found in re.findall(r"\d+", run(settings, "version"))[:2])
 
 
 def _json(line: str) -> dict[str, Any] | None:
@@ -197,6 +263,12 @@ def _ssh_says(settings: Settings) -> str:
         )
     except subprocess.TimeoutExpired:
         return f"no answer within {OPEN_SECONDS} s"
+    other = _OTHER_KEY.search(done.stderr)
+    if other:
+        return (
+            f"{found['host'].split('@')[-1]} has another key ({other['fingerprint']}) than backup_ssh_known_hosts says:"
+            " if it was made anew, set that to its new line; if not, somebody else may be answering"
+        )
     return _tail(done.stderr)
 
 

@@ -22,7 +22,7 @@ from berth_moving.contents import MovingError
 from berth_moving.placing import into
 from berth_names import directory_name
 
-from berth_backup import database, restic, runs
+from berth_backup import database, restic, runs, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +160,7 @@ def aside(part: Path, date: str) -> Path:
 
 
 def fetch(settings: Settings, snapshot: str, date: str) -> None:
-    """Bring everything beside what is there, and check it.
+    """Bring everything beside what is there, and check it. How far that has got is told under the date.
 
     Raises:
         RestoreError: There is no room, the snapshot lacks the database, or it is damaged.
@@ -174,7 +174,7 @@ def fetch(settings: Settings, snapshot: str, date: str) -> None:
         target = aside(part, date)
         # Not one that is there: it might be a link.
         target.mkdir(mode=0o700)
-        _restore(settings, snapshot, part, target / "fetched")
+        _restore(settings, snapshot, part, target / "fetched", date)
     staged = _fetched(Path(settings.state).parent, date) / Path(settings.state).name / settings.staged.name
     copied = staged / Path(settings.database).name
     if not copied.exists():
@@ -191,12 +191,49 @@ def _fetched(part: Path, date: str) -> Path:
     return aside(part, date) / "fetched" / part.relative_to("/")
 
 
-def _restore(settings: Settings, snapshot: str, part: Path, target: Path) -> None:
-    version = tuple(int(found) for found in re.findall(r"\d+", restic.run(settings, "version"))[:2])
-    sparse = ["--sparse"] if version >= SPARSE_SINCE else []
-    restic.run(
-        settings, "restore", "--no-lock", snapshot, "--target", str(target), "--include", _literal(part), *sparse
-    )
+def _restore(settings: Settings, snapshot: str, part: Path, target: Path, told: str) -> None:
+    """Bring one part of a snapshot to a folder, and tell meanwhile, under a name, how far that has got."""
+    sparse = ["--sparse"] if restic.version(settings) >= SPARSE_SINCE else []
+    arguments = ["restore", "--no-lock", snapshot, "--target", str(target), "--include", _literal(part), *sparse]
+    name = _note(told)
+
+    def take(message: dict[str, Any]) -> None:
+        if message.get("message_type") == "status":
+            state.show(settings, f"{part.name}: {progress(message)}", name)
+
+    state.show(settings, f"{part.name}: opening the repository", name)
+    try:
+        code = restic.stream(settings, arguments, take)
+    finally:
+        state.done(settings, name)
+    if code:
+        raise RestoreError(f"restic could not bring back everything of {part}")
+
+
+def _note(told: str) -> str:
+    """Name of the file that tells how far a restore has got: of a user's, or of a date's."""
+    return f"{state.RESTORING}{directory_name(told)}"
+
+
+def progress(message: dict[str, Any]) -> str:
+    """How far a restore has got, as far as restic tells."""
+    if "written" in message:
+        return f"{message['written'] / 1e6:.0f} MB written (this restic does not tell of how many)"
+    return runs.progress(message, "restored")
+
+
+def follow(settings: Settings, results: Path, told: str) -> dict[str, Any]:
+    """Whether a restore is at work that Ansible has begun, and how far it has got.
+
+    Args:
+        settings: Of this host's backups.
+        results: File of Ansible's in which the end is noted.
+        told: The name under which the restore tells how far it has got.
+    """
+    noted = json.loads(results.read_text(encoding="utf-8"))
+    # Once it has ended, the file holds what the module returned, and nothing of its beginning.
+    running = bool(noted.get("started")) and not noted.get("finished")
+    return {"running": running, "progress": state.shown(settings, _note(told))}
 
 
 def _literal(path: Path) -> str:
@@ -221,21 +258,21 @@ def _dump(settings: Settings, snapshot: str, path: Path) -> str:
 
 def swap(settings: Settings, date: str) -> None:
     """Put what was fetched in its place, and what was there aside. Services and berths are stopped."""
-    state, etc = Path(settings.state).parent, Path(settings.secrets).parent
-    staged = _fetched(state, date) / Path(settings.state).name / settings.staged.name
+    own, etc = Path(settings.state).parent, Path(settings.secrets).parent
+    staged = _fetched(own, date) / Path(settings.state).name / settings.staged.name
     manifest = json.loads((staged / settings.staged_manifest.name).read_text(encoding="utf-8"))
     live = Path(settings.database)
-    fetched = _fetched(state, date) / live.relative_to(state)
+    fetched = _fetched(own, date) / live.relative_to(own)
     shutil.copyfile(staged / live.name, fetched)
     fetched.chmod(0o600)
     owner = fetched.parent.stat()
     os.chown(fetched, owner.st_uid, owner.st_gid)
-    for part in (state, etc):
+    for part in (own, etc):
         renumber(_fetched(part, date), manifest)
     for part in parts(settings):
         if part.exists() and aside(part, date).is_dir():
             # Of Berth's own state, only what the snapshot has: results of backups and the image's base are this host's.
-            _swap_children(part, date, keep={Path(settings.state).name} if part == state else None)
+            _swap_children(part, date, keep={Path(settings.state).name} if part == own else None)
     _swap_settings(settings, etc, date)
 
 
@@ -291,7 +328,7 @@ def renumber(place: Path, manifest: dict[str, Any]) -> None:
 
 
 def restore_user(settings: Settings, wanted: str, name: str, date: str) -> dict[str, Any]:
-    """Bring back one user's home as a folder within it.
+    """Bring back one user's home as a folder within it. How far that has got is told under the user's name.
 
     Raises:
         RestoreError: The snapshot has no home of that user.
@@ -301,7 +338,7 @@ def restore_user(settings: Settings, wanted: str, name: str, date: str) -> dict[
     work = Path(settings.homes, f"{ASIDE}{date}-{home.name}")
     work.mkdir(mode=0o700)
     try:
-        _restore(settings, snapshot["id"], home, work)
+        _restore(settings, snapshot["id"], home, work, name)
         found = work / home.relative_to("/")
         if not found.is_dir():
             raise RestoreError(f"snapshot {snapshot['short_id']} has no home of {name!r}")

@@ -200,6 +200,7 @@ def _excludes(settings: Settings) -> Path:
     live = [f"{settings.database}{suffix}" for suffix in ("", "-journal", "-wal", "-shm")]
     path = Path(settings.state, "exclude")
     own = [str(Path(settings.state, name)) for name in ("lock", "exclude", state.PROGRESS, state.RESULTS, REPOSITORY)]
+    own.append(str(Path(settings.state, f"{state.RESTORING}*")))
     # What restores have put aside, homes on their way to or from another hub or another file system, and snapshots.
     aside = [f"{folder}/{name}-*" for folder in settings.paths for name in (".restore", ".moving", ".becoming")]
     aside.append(f"{settings.homes}/.snapshots")
@@ -240,11 +241,16 @@ class _Watch:
         self.errors.append(f"{message.get('item', '')}: {text}")
 
 
-def progress(message: dict[str, Any]) -> str:
-    """How far a backup has got, from one of restic's status messages."""
+def progress(message: dict[str, Any], done: str = "done") -> str:
+    """How far a run has got, from one of restic's status messages.
+
+    Args:
+        message: Restic's.
+        done: What it calls files and bytes that are done: `done` while it backs up, `restored` while it restores.
+    """
     percent = int(100 * message.get("percent_done", 0))
-    files = f"{message.get('files_done', 0)} of {message.get('total_files', 0)} files"
-    megabytes = f"{message.get('bytes_done', 0) / 1e6:.0f} of {message.get('total_bytes', 0) / 1e6:.0f} MB"
+    files = f"{message.get(f'files_{done}', 0)} of {message.get('total_files', 0)} files"
+    megabytes = f"{message.get(f'bytes_{done}', 0) / 1e6:.0f} of {message.get('total_bytes', 0) / 1e6:.0f} MB"
     return f"{percent} %: {files}, {megabytes}"
 
 

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from berth_backup.settings import Settings
 
 PROGRESS = "progress"
+"""Of what units do; one at a time."""
+
+RESTORING = "restoring-"
+"""What the names begin with of files that tell how far restores have got, of which there may be several."""
+
 RESULTS = "results.json"
 
 
@@ -46,19 +51,19 @@ def note(settings: Settings, **results: Any) -> None:
     write(Path(settings.state, RESULTS), json.dumps({**read(settings), **results}, indent=2) + "\n")
 
 
-def show(settings: Settings, text: str) -> None:
+def show(settings: Settings, text: str, name: str = PROGRESS) -> None:
     """Tell how far a run has got."""
-    write(Path(settings.state, PROGRESS), text + "\n")
+    write(Path(settings.state, name), text + "\n")
 
 
-def shown(settings: Settings) -> str:
+def shown(settings: Settings, name: str = PROGRESS) -> str:
     """How far a run has got; empty if there is none."""
     try:
-        return Path(settings.state, PROGRESS).read_text(encoding="utf-8").strip()
+        return Path(settings.state, name).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return ""
 
 
-def done(settings: Settings) -> None:
+def done(settings: Settings, name: str = PROGRESS) -> None:
     """No run is at work any more."""
-    Path(settings.state, PROGRESS).unlink(missing_ok=True)
+    Path(settings.state, name).unlink(missing_ok=True)

@@ -24,6 +24,9 @@ TALKERS = 20
 SECONDS = 4
 """Of load, each time."""
 
+RATE = 1920
+"""Requests a second that both fronts can answer: at their utmost, the one that answers more has more to wait for."""
+
 PATIENCE_SECONDS = 20
 """For a program to listen, and for a route to be there."""
 
@@ -107,6 +110,7 @@ def measure(rounds: int) -> tuple[Series, dict[str, dict[str, float | str]]]:
         Seconds until a new route was there; and by front what it answered.
     """
     loads: dict[str, list[Load]] = {}
+    steady: dict[str, list[Load]] = {}
     talks: dict[str, list[dict[str, float]]] = {}
     routes: Series = {}
     with _fronts() as fronts:
@@ -120,21 +124,21 @@ def measure(rounds: int) -> tuple[Series, dict[str, dict[str, float | str]]]:
         for number in range(rounds):
             for name, url in ways.items():
                 loads.setdefault(name, []).append(_load(url, SECONDS))
+                steady.setdefault(name, []).append(_steady_load(url, SECONDS))
             for one in fronts:
                 echo = f"{one.url.replace('https', 'wss', 1)}/berth-bench/echo/"
                 said = run(_HUBS_PYTHON, "-m", "berth_bench.echo", "talk", echo, str(TALKERS), str(SECONDS))
                 talks.setdefault(one.name, []).append(json.loads(said))
                 took = [_route(one, f"/berth-bench/{number}-{again}/") for again in range(ROUTES_A_ROUND)]
                 routes.setdefault(f"{one.name} (a new route)", []).extend(took)
-    return routes, {name: _figures(found, talks.get(name, [])) for name, found in loads.items()}
+    return routes, {name: _figures(loads[name], steady[name], talks.get(name, [])) for name in ways}
 
 
-def _figures(loads: list[Load], talks: list[dict[str, float]]) -> dict[str, float | str]:
-    figures: dict[str, float | str] = {
-        "requests/s": round(statistics.median(load.per_second for load in loads)),
-        "p50 ms": round(1000 * statistics.median(load.p50 for load in loads), 2),
-        "p99 ms": round(1000 * statistics.median(load.p99 for load in loads), 2),
-    }
+def _figures(loads: list[Load], steady: list[Load], talks: list[dict[str, float]]) -> dict[str, float | str]:
+    figures: dict[str, float | str] = {"requests/s": round(statistics.median(load.per_second for load in loads))}
+    for found, when in ((loads, ""), (steady, f" at {RATE}/s")):
+        figures[f"p50 ms{when}"] = round(1000 * statistics.median(load.p50 for load in found), 2)
+        figures[f"p99 ms{when}"] = round(1000 * statistics.median(load.p99 for load in found), 2)
     if talks:
         figures["messages/s"] = round(statistics.median(talk["per_second"] for talk in talks))
         figures["message p99 ms"] = round(1000 * statistics.median(talk["p99"] for talk in talks), 2)
@@ -213,3 +217,31 @@ def read_load(said: str) -> Load:
     if not rate or set(shares) != {"50", "99"}:
         raise BenchError(f"wrk says something else than expected: {said[:500]}")
     return Load(float(rate[1]), shares["50"], shares["99"])
+
+
+def _steady_load(url: str, seconds: int) -> Load:
+    """Ask so many times a second, no matter what could be answered, by as many connections.
+
+    Raises:
+        BenchError: It did not answer everything.
+    """
+    count = RATE * seconds
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        options = [f"-c{CONNECTIONS}", f"--rps={RATE // CONNECTIONS}", f"-n{count}", f"--log-file={log}"]
+        run("h2load", "--h1", *options, url)
+        rows = [line.split("\t") for line in log.read_text(encoding="ascii").splitlines()]
+    return read_steady(rows, count)
+
+
+def read_steady(rows: list[list[str]], count: int) -> Load:
+    """What h2load has noted of each request: when it began, its status, and how long it took, in microseconds.
+
+    Raises:
+        BenchError: It did not answer everything.
+    """
+    well = sorted(int(took) for _, status, took in rows if status == "200")
+    if len(well) != count:
+        raise BenchError(f"{len(well)} of {count} requests were answered with 200")
+    lasted = (max(int(began) for began, _, _ in rows) - min(int(began) for began, _, _ in rows)) / 1e6
+    return Load(count / lasted, well[count // 2] / 1e6, well[int(0.99 * count)] / 1e6)

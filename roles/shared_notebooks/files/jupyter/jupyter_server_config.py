@@ -3,15 +3,14 @@
 Not by a PYTHONPATH, in which the user's kernels would find it as well.
 """
 
+import os
 import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent))
 
-SUBVOLUME = 256
-"""Number of every folder that is a subvolume of btrfs (docs/quota.md)."""
-
-if Path.home().stat().st_ino == SUBVOLUME:
+# By what starts the berth, where a home may have a limit (docs/quota.md).
+if os.environ.get("BERTH_WITHIN_QUOTA"):
     # What somebody deletes because a home is full has to make room: the file browser shows no trash.
     c = get_config()  # type: ignore[name-defined] # noqa: F821 (given by what reads this file)
     c.FileContentsManager.delete_to_trash = False

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import berth_projects
 import berth_volumes
 from berth_names import directory_name
 
@@ -96,7 +97,7 @@ def take(name: str, folder: str) -> dict[str, Any]:
     home = placing.HOMES / directory_name(name)
     if folder and berth_volumes.settings().subvolumes:
         # It is a copy, and no folder leaves a subvolume by a rename.
-        with berth_volumes.opened(home) as inside:
+        with berth_projects.opened(home) as inside:
             shutil.rmtree(folder, dir_fd=inside)
     else:
         (home / folder).rename(placing.aside(placing.HOMES, "in", name) / HOME)

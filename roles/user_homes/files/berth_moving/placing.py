@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from berth_names import directory_name
-from berth_volumes import opened
+from berth_projects import opened
 
 from berth_moving.archive import (
     CHUNK_BYTES,
@@ -249,8 +249,8 @@ def into(source: Path, home: Path, wanted: str) -> str:
     The home is its user's, who may have put links there: the folder is moved by the home's descriptor, and a rename of
     a folder replaces neither a file nor a link, only an empty folder, which is asked for first.
 
-    A home that is a subvolume takes no folder by a rename: it gets a copy that its user writes, to whose quota it
-    counts.
+    A home that is a subvolume or a project takes no folder by a rename: it gets a copy that its user writes, to whose
+    quota it counts.
 
     Raises:
         FileExistsError: There are a thousand of that name.
@@ -261,9 +261,11 @@ def into(source: Path, home: Path, wanted: str) -> str:
             name = wanted if number == 1 else f"{wanted}-{number}"
             if name in os.listdir(inside):  # noqa: PTH208 (a descriptor has no path)
                 continue
-            if source.stat().st_dev == os.fstat(inside).st_dev:
+            try:
                 os.rename(source, name, dst_dir_fd=inside)
-            else:
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
                 _copy_into(source, home, inside, name)
             return name
     raise FileExistsError(f"{home} has too many folders {wanted}-*: remove some")

@@ -1,0 +1,1 @@
+../../../../berth_projects.py
