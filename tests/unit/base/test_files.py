@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import time
@@ -13,6 +14,7 @@ import pytest
 FILES = Path(__file__).resolve().parents[3] / "roles" / "base" / "files"
 
 SYSTEMCTL = """#!/bin/sh
+case $1 in list-*) exec cat "$UNITS/$1" ;; esac
 for unit; do :; done
 property=StateChangeTimestamp
 case $unit in *.socket) property=ActiveEnterTimestamp ;; esac
@@ -26,8 +28,9 @@ class Host:
 
     def __init__(self, base: Path) -> None:
         self.base = base
-        for name in ("bin", "units", "laid", "reads", "etc"):
+        for name in ("bin", "units", "laid", "reads", "etc", "written"):
             (base / name).mkdir()
+        self.lists("", "")
         (base / "bin" / "systemctl").write_text(SYSTEMCTL)
         (base / "bin" / "systemctl").chmod(0o755)
 
@@ -36,12 +39,16 @@ class Host:
         (self.base / "units" / f"{name}.since").write_text(since)
         (self.base / "units" / f"{name}.state").write_text(state)
 
+    def lists(self, active: str, enabled: str) -> None:
+        (self.base / "units" / "list-units").write_text(active)
+        (self.base / "units" / "list-unit-files").write_text(enabled)
+
     def reads(self, name: str, *lines: str) -> None:
         (self.base / "reads" / name).write_text("".join(f"{line}\n" for line in lines))
 
     def look(self) -> list[str]:
         done = subprocess.run(
-            ["/bin/sh", "-s", self.base / "laid", self.base / "reads"],
+            ["/bin/sh", "-s", self.base / "laid", self.base / "reads", self.base / "written", self.base / "missing"],
             input=(FILES / "look.sh").read_text(),
             env={"PATH": f"{self.base / 'bin'}:{os.environ['PATH']}", "UNITS": str(self.base / "units")},
             capture_output=True,
@@ -87,6 +94,25 @@ def test_byte_code_that_python_writes_itself_does_not_count_and_a_link_to_anothe
     assert host.look() == []
     (host.base / "etc" / "hub").symlink_to("new")
     assert host.look() == ["outdated jupyterhub"]
+
+
+def test_what_runs_and_what_starts_with_the_host_is_told(host: Host) -> None:
+    host.lists(
+        "berth-dock.socket loaded active listening The broker\nberth-pam@1.service loaded active running Passwords\n",
+        "berth-dock.socket enabled enabled\n",
+    )
+    assert host.look() == ["active berth-dock.socket", "active berth-pam@1.service", "enabled berth-dock.socket"]
+
+
+def test_what_a_file_holds_and_whose_it_is_is_told(host: Host) -> None:
+    (host.base / "written" / "below").mkdir()
+    (host.base / "written" / "below" / "other").write_text("2")
+    settings = host.base / "written" / "hub.json"
+    settings.write_text("3")
+    settings.chmod(0o640)
+    (host.base / "written" / "link").symlink_to(settings)
+    record = f"file {settings.owner()} {settings.group()} 640 {settings}"
+    assert host.look() == [record, f"{hashlib.sha256(b'3').hexdigest()}  {settings}"]
 
 
 def test_every_list_names_units_and_places() -> None:
