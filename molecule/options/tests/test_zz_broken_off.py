@@ -60,7 +60,7 @@ def test_what_was_killed_on_the_way_is_made_good(host: Host, hub: HubClient, see
     assert f"192.168.77.{KILLS}" in found["firewall"]
     assert f"Announced {KILLS}" in found["hub"]
     assert str(1000 + KILLS) in found["proxy"]
-    assert f"{20 + KILLS}d" in found["monitoring"]
+    assert f"retention.time={20 + KILLS}d" in found["monitoring"]
     assert f"03:{KILLS}:00" in found["backup"]
     assert host.check_output("systemctl list-units --state=failed --plain --no-legend") == ""
     assert hub.execute("dora", kernel, "print(x + 1, open('kept').read())") == "42 mine\n"
