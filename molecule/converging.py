@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +18,7 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 TAIL_LINES = 60
+_TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[.*", re.MULTILINE)
 SECONDS_MAX = 1200
 """A converge of two roles takes 20 to 40 s; a machine with more to do may take several times that."""
 
@@ -129,17 +132,41 @@ def begun(
     *,
     playbook: str = "site",
     project: Path = PROJECT,
-) -> Iterator[None]:
-    """A run of a playbook that breaks off at the end of the block, as with a machine that is switched off."""
+    output: int = subprocess.DEVNULL,
+) -> Iterator[subprocess.Popen[str]]:
+    """A run of a playbook that breaks off at the end of the block, as with a machine that is switched off.
+
+    `output` is where to it says what it does; of a pipe, somebody has to read.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="variables-") as file:
         command = _command(file, variables, tags, check=False, playbook=playbook)
         with subprocess.Popen(
-            command, cwd=project, env=_environment(None, project), stdout=subprocess.DEVNULL, start_new_session=True
+            command, cwd=project, env=_environment(None, project), stdout=output, text=True, start_new_session=True
         ) as process:
             try:
-                yield
+                yield process
             finally:
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def break_off(variables: Mapping[str, Any], tags: Sequence[str], *, task: int, after: float) -> str:
+    """Converge, and kill all of it so many seconds after its n-th task has begun; returns which task that was.
+
+    Raises:
+        AssertionError: if it has not so many, or ended before it could be killed.
+    """
+    with begun(variables, tags, output=subprocess.PIPE) as running:
+        lines = (line.strip() for line in running.stdout or () if _TASK.match(line))
+        title = next(islice(lines, task - 1, None), None)
+        assert title is not None, f"the converge ended before its task {task}"
+        time.sleep(after)
+        assert running.poll() is None, f"the converge ended within {after} s of its task {task}, {title}"
+    return title
+
+
+def tasks(done: subprocess.CompletedProcess[str]) -> int:
+    """How many tasks and handlers a run has begun."""
+    return len(_TASK.findall(done.stdout))
 
 
 def _run(
