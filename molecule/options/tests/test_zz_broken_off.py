@@ -49,8 +49,8 @@ def test_what_was_killed_on_the_way_is_made_good(host: Host, hub: HubClient, see
     hub.execute("dora", kernel, "x = 41; open('kept', 'w').write('mine')")
 
     many = tasks(converge(variables=wanted(0), tags=TAGS))
-    # The last one wants what the complete one wants, which does not write again what is written already. Not the very last tasks,
-    # since another converge may have one less.
+    # The last one wants what the complete one wants, which does not write again what is written already. Not the very
+    # last tasks, since another converge may have one less.
     for number, task in enumerate(chance.sample(range(1, many - 3), KILLS), 1):
         title = break_off(wanted(number), TAGS, task=task, after=chance.uniform(0, 0.5))
         print(f"killed at {task} of {many}: {title}")
