@@ -123,7 +123,7 @@ def test_every_list_names_units_and_places() -> None:
         assert file.name == file.parents[5].name
         for line in file.read_text().splitlines():
             unit, *paths = line.split()
-            assert unit.endswith((".service", ".socket"))
+            assert unit.endswith((".service", ".socket", ".timer"))
             assert paths
             assert all(path.startswith("/") for path in paths)
 

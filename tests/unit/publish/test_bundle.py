@@ -1,6 +1,7 @@
 """Modules out of one file: written by the image's build, read by a server, left alone when something has changed."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,11 @@ FILES = ROLES / "shared_notebooks" / "files"
 MAKE = ROLES / "notebook_image" / "files" / "make_bundle.py"
 
 
-def python(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, timeout=100)
+def python(*arguments: str, **more: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | more
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=True, timeout=100, env=environment
+    )
     return done.stdout.strip()
 
 
@@ -34,8 +38,8 @@ take_back = bundle.install(Path({file!r}))
 """
 
 
-def use(file: Path, code: str) -> str:
-    return python("-c", USE.format(files=str(FILES), file=str(file)) + code)
+def use(file: Path, code: str, **environment: str) -> str:
+    return python("-c", USE.format(files=str(FILES), file=str(file)) + code, **environment)
 
 
 FROM_IT = "type({name}.__spec__.loader).__module__ == 'bundle'"
@@ -85,9 +89,9 @@ make_bundle.main(Path({str(file)!r}))
     return package, file
 
 
-def value(package: Path, file: Path, more: str = "") -> str:
+def value(package: Path, file: Path, more: str = "", **environment: str) -> str:
     code = f"sys.path.append({str(package.parent)!r})\n{more}\nimport pack.one\nprint(pack.one.VALUE, {FROM_IT})"
-    return use(file, code.format(name="pack.one"))
+    return use(file, code.format(name="pack.one"), **environment)
 
 
 def test_what_is_there_comes_from_it(small: tuple[Path, Path]) -> None:
@@ -120,9 +124,8 @@ def test_a_package_of_that_name_from_elsewhere_has_its_own_modules(small: tuple[
     assert value(package, file, more) == "other False"
 
 
-def test_a_folder_that_comes_first_has_its_say(small: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    assert value(*small) == "bundled False"
+def test_a_folder_that_comes_first_has_its_say(small: tuple[Path, Path]) -> None:
+    assert value(*small, PYTHONPATH="/somewhere") == "bundled False"
 
 
 @pytest.mark.parametrize("content", [b"", b"berth-bundle-0\n" + bytes(40), b"berth-bundle-1\nabcd" + bytes(40)])
