@@ -35,7 +35,9 @@ def in_force(host: Host, hub: HubClient) -> dict[str, str]:
         "firewall": host.check_output("nft list ruleset"),
         "hub": page.text,
         "proxy": page.headers["Strict-Transport-Security"],
-        "monitoring": host.check_output("pgrep --full --list-full 'prometheus .*retention'"),
+        "monitoring": host.check_output(
+            "cat /proc/$(systemctl show --property=MainPID --value prometheus.service)/cmdline | tr '\\0' ' '"
+        ),
         "backup": host.check_output("systemctl show --property=TimersCalendar berth-backup.timer"),
     }
 
