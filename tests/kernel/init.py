@@ -52,7 +52,6 @@ def main(checkout: str, folder: str, *tests: str) -> None:
         "-p",
         "no:cacheprovider",
         f"--timeout={TEST_SECONDS}",
-        f"--junitxml={OUT / 'results.xml'}",
     ]
     results = f"--junitxml={OUT / 'results.xml'}"
     pytest = [sys.executable, "-m", "pytest", *options, results, "--basetemp=/mnt/tests", *tests]
