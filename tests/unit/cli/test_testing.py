@@ -15,7 +15,7 @@ from berth_cli import testing
 from berth_cli.processes import descendants
 from berth_cli.project import Project
 from berth_cli.results import Count, Results, read_results
-from berth_cli.stages import Stage, Step, shell_scripts
+from berth_cli.stages import Stage, Step, plan, shell_scripts
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Checkout
@@ -177,6 +177,17 @@ def test_an_unknown_scenario_is_refused_with_the_known_ones(checkout: Checkout) 
     assert result.returncode == 2
     assert '"defualt"' in result.stderr
     assert "default" in result.stderr
+
+
+def test_a_chosen_scenario_leaves_other_stages_whole(checkout: Checkout) -> None:
+    checkout.write("playbooks/fine.yml", PLAYBOOK)
+    for name in ("default", "other"):
+        checkout.write(f"molecule/{name}/molecule.yml", "{}")
+    planned = plan(Project(checkout.root), ["syntax", "molecule"], ["default"])
+    assert [(stage.name, [step.name for step in stage.steps]) for stage in planned] == [
+        ("syntax", ["fine"]),
+        ("molecule", ["default"]),
+    ]
 
 
 def test_shell_scripts_are_known_by_suffix_or_first_line(tmp_path: Path) -> None:
