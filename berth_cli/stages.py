@@ -48,12 +48,14 @@ class Step:
         command: Program and arguments.
         results: JUnit XML file in which it counts its tests; None: it has no tests.
         is_test: Whether it counts as a test by itself, beside those in ``results``.
+        environment: What it finds in its environment beside what all steps do.
     """
 
     name: str
     command: Sequence[str]
     results: Path | None = None
     is_test: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,13 @@ def _molecule(project: Project) -> Stage:
     return Stage(
         "molecule",
         [
-            Step(name, ["molecule", "test", "-s", name], results_dir(project) / f"{name}.xml")
+            Step(
+                name,
+                ["molecule", "test", "-s", name],
+                results_dir(project) / f"{name}.xml",
+                # Each loads the scenario called default, too, and writes what it keeps of it: into a folder of its own.
+                environment={"ANSIBLE_HOME": str(project.root / ".ansible" / name)},
+            )
             for name in scenarios(project)
         ],
         needs={"chromium": "chromium", "git": "git", "ssh": "openssh-client"},

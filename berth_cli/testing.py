@@ -23,7 +23,7 @@ from berth_cli.project import Project
 from berth_cli.results import Count, FailedTest, read_results
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -142,10 +142,11 @@ class Run:
     def _install(self, packages: Sequence[str], interruption: Interruption) -> bool:
         if os.geteuid() != 0 or not shutil.which("apt-get"):
             return False
-        script = 'apt-get -q update && apt-get -q -y install --no-install-recommends "$@"'
-        step = stages.Step(f"install {' '.join(packages)}", ["sh", "-c", script, "sh", *packages])
+        install = 'apt-get -q update && apt-get -q -y install --no-install-recommends "$@"'
+        command = ["sh", "-c", install, "sh", *packages]
+        step = stages.Step(f"install {' '.join(packages)}", command, environment={"DEBIAN_FRONTEND": "noninteractive"})
         log = self._results / "apt.log"
-        return self._execute(step, log, {"DEBIAN_FRONTEND": "noninteractive"}, interruption, live=True) == 0
+        return self._execute(step, log, interruption, live=True) == 0
 
     def _run_step(self, stage: stages.Stage, step: stages.Step, interruption: Interruption) -> Count:
         if interruption.requested:  # while another step ran, and this one waited for its turn
@@ -154,7 +155,7 @@ class Run:
         if step.results:
             step.results.unlink(missing_ok=True)
         began = time.monotonic()
-        code = self._execute(step, log, {}, interruption, live=stage.at_once == 1)
+        code = self._execute(step, log, interruption, live=stage.at_once == 1)
         tests = read_results(step.results)
         reason = _what_failed(code, step, tests.count)
         count = _count(step, tests.count, failed=reason is not None)
@@ -181,15 +182,13 @@ class Run:
         for line in text.splitlines()[-TAIL_LINES:]:
             self._say(f"          {line}")
 
-    def _execute(
-        self, step: stages.Step, log: Path, variables: Mapping[str, str], interruption: Interruption, *, live: bool
-    ) -> int:
+    def _execute(self, step: stages.Step, log: Path, interruption: Interruption, *, live: bool) -> int:
         with log.open("wb") as stream, self._status(step.name, live=live) as status:
             try:
                 process = subprocess.Popen(
                     step.command,
                     cwd=self._project.root,
-                    env={**self._environment, **variables},
+                    env={**self._environment, **step.environment},
                     stdin=subprocess.DEVNULL,
                     stdout=stream,
                     stderr=subprocess.STDOUT,
@@ -237,10 +236,13 @@ class Run:
 
 
 def _last_reason(output: str) -> list[str]:
-    """The lines with which Ansible's output last names a failure: those before were expected, or it went on."""
-    lines = output.splitlines()
+    """The lines with which Ansible's output last names a failure: those before were expected, or it went on.
+
+    Of a program that names none, its last lines: a traceback ends with what was raised.
+    """
+    lines = [line for line in output.splitlines() if line.strip()]
     found = [place for place, line in enumerate(lines) if _REASON.match(line)]
-    return lines[found[-1] : found[-1] + _REASON_LINES] if found else []
+    return lines[found[-1] : found[-1] + _REASON_LINES] if found else lines[-_REASON_LINES:]
 
 
 def _what_failed(code: int, step: stages.Step, tests: Count) -> str | None:

@@ -71,6 +71,17 @@ def test_the_broker_and_the_engine_are_killed(
     assert took("broker and engine killed", starts) < 60
 
 
+def test_a_hub_that_starts_without_an_engine_loses_nobody(
+    host: Host, hub: HubClient, took: Took, works: Callable[[], None]
+) -> None:
+    host.check_output("systemctl stop docker.socket docker.service")
+    host.check_output("systemctl restart berth-hub.service")
+    wait_until(hub.healthy)
+    time.sleep(3)
+    host.check_output("systemctl start docker.socket docker.service")
+    assert took("engine back after the hub", works) < 15
+
+
 def test_a_container_that_is_removed_is_noticed(
     host: Host, hub: HubClient, took: Took, people: tuple[str, str]
 ) -> None:

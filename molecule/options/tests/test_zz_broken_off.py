@@ -66,6 +66,8 @@ def test_what_was_killed_on_the_way_is_made_good(host: Host, hub: HubClient, see
     assert f"retention.time={20 + KILLS}d" in found["monitoring"]
     assert f"03:{KILLS}:00" in found["backup"]
     assert host.check_output("systemctl list-units --state=failed --plain --no-legend") == ""
+    # A hub that has just started looks first who is at work.
+    wait_until(lambda: (hub.server("dora") or {}).get("ready"), 60)
     assert hub.execute("dora", kernel, "print(x + 1, open('kept').read())") == "42 mine\n"
     assert_converges_to_nothing(variables=wanted(KILLS), tags=TAGS)
     hub.stop("dora")

@@ -16,6 +16,7 @@ from berth_cli.processes import descendants
 from berth_cli.project import Project
 from berth_cli.results import Count, Results, read_results
 from berth_cli.stages import Stage, Step, plan, shell_scripts
+from tests.unit.cli.conftest import CHECKOUT
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Checkout
@@ -120,6 +121,25 @@ def test_a_step_that_broke_down_before_its_tests_says_why_at_the_end(tmp_path: P
     assert "msg: no route" in end
     assert "ignored" not in end
     assert "tidying up 9\n" not in end
+
+
+def test_a_program_that_raised_says_what_at_the_end(tmp_path: Path) -> None:
+    _, shown = run_step(tmp_path, "seq -f 'File %g' 100; echo 'FileNotFoundError: no such folder'; echo; exit 1")
+    end = shown[shown.index("stage/one: exit code 1") :]
+    assert "  FileNotFoundError: no such folder\n" in end
+    assert "File 9\n" not in end
+
+
+def test_a_step_finds_what_it_is_given(tmp_path: Path) -> None:
+    step = Step("one", ["sh", "-c", 'test "$GIVEN" = it && test -n "$BERTH_TEST_RESULTS"'], environment={"GIVEN": "it"})
+    stage = Stage("stage", [step])
+    assert testing.Run(Project(tmp_path), Console(file=io.StringIO())).run([stage]) == Count(1)
+
+
+def test_scenarios_at_once_share_no_folder_of_ansibles() -> None:
+    (stage,) = plan(Project(CHECKOUT), ["molecule"])
+    assert stage.at_once > 1
+    assert len({step.environment["ANSIBLE_HOME"] for step in stage.steps}) == len(stage.steps)
 
 
 def test_a_failed_test_is_shown_with_its_reason_whatever_came_after_it(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import berth_hub.spawner
 import pytest
+import requests
 from berth_hub.homes import Home
 from berth_hub.spawner import BerthSpawner
 from berth_names import directory_name
+from docker.errors import APIError, DockerException
 from dockerspawner import DockerSpawner
 
 from tests.unit.hub.conftest import free_ports
@@ -199,3 +201,60 @@ def test_a_server_that_hangs_does_not_hide_that_its_container_ended(monkeypatch:
 
     with pytest.raises(RuntimeError, match="ended before its server answered"):
         asyncio.run(scenario())
+
+
+def answered(status: int, message: str) -> APIError:
+    response = requests.Response()
+    response.status_code = status
+    return APIError(message, response=response)
+
+
+AWAY = [
+    DockerException("Error while fetching server API version"),
+    requests.ConnectionError("[Errno 111] Connection refused"),
+    requests.ReadTimeout("Read timed out."),
+    answered(502, "berth-dock: the engine does not answer"),
+]
+REFUSED = answered(403, "berth-dock: not one of the hub's")
+
+
+class Engine(BerthSpawner):
+    """A berth whose engine answers one after the other; the last answer for good."""
+
+    answers: list[Any]
+
+    async def docker(self, method: str, *_: object, **__: object) -> Any:
+        assert method == "inspect_container"
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return {"Id": "0123456789ab", "State": answer}
+
+
+def engine(*answers: Any) -> Any:
+    found = spawner(Engine)
+    found.answers = list(answers)
+    return found
+
+
+@pytest.mark.parametrize("error", AWAY, ids=lambda error: type(error).__name__)
+def test_an_engine_that_is_away_is_no_server_that_is_gone(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(berth_hub.spawner, "ENGINE_AWAY_SECONDS", 0.01)
+    assert asyncio.run(engine(error, error, {"Running": True}).poll()) is None
+
+
+def test_one_whose_container_ended_meanwhile_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(berth_hub.spawner, "ENGINE_AWAY_SECONDS", 0.01)
+    ended = {"Running": False, "ExitCode": 137, "Error": "", "FinishedAt": "2026-11-24T00:00:00Z"}
+    assert "ExitCode=137" in asyncio.run(engine(AWAY[0], ended).poll())
+
+
+def test_who_stops_waiting_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(berth_hub.spawner, "ENGINE_AWAY_SECONDS", 0.01)
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(engine(AWAY[0]).poll(), 0.2))
+
+
+def test_what_the_broker_refuses_is_not_asked_again() -> None:
+    with pytest.raises(APIError, match="403"):
+        asyncio.run(engine(REFUSED, {"Running": True}).poll())

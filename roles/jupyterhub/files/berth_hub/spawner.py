@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from berth_names import container_name
+from docker.errors import APIError, DockerException
 from traitlets import Dict, Integer, Unicode, default
 
 from berth_hub.allotment import SHARED_IN_BERTH, SNAPSHOTS_IN_BERTH, Allotment, device_requests
@@ -29,6 +30,9 @@ ALIVE_POLL_SECONDS = 1.0
 
 ANSWER_TIMEOUT_SECONDS = 5
 """How long one question may take: a server that takes connections and then ends must not be waited for."""
+
+ENGINE_AWAY_SECONDS = 1.0
+"""How long to wait before an engine that does not answer is asked once more."""
 
 ENGINE_THREADS = 8
 """Engine calls under way at once; DockerSpawner's own single thread makes everybody wait for everybody."""
@@ -104,6 +108,23 @@ class BerthSpawner(OrderlySpawner, SleepingSpawner):
         address, port = await super().start()
         await self._wait_until_ready(address, port)
         return address, port
+
+    async def poll(self) -> Any:
+        """None while the server runs; waits for an engine, or a broker, that does not answer.
+
+        A hub that starts takes a poll that fails for a server that is gone, and would end all of them.
+        """
+        is_away = False
+        while True:
+            try:
+                return await super().poll()
+            except (DockerException, OSError) as error:
+                if isinstance(error, APIError) and error.is_client_error():
+                    raise
+                if not is_away:
+                    self.log.warning("Waiting for the engine to say whether %s runs: %s", self._log_name, error)
+                is_away = True
+            await asyncio.sleep(ENGINE_AWAY_SECONDS)
 
     async def _wait_until_ready(self, address: str, port: int) -> None:
         """Return at the first HTTP answer; JupyterHub's `start_timeout` bounds the wait."""
