@@ -1,4 +1,4 @@
-"""Prints as JSON what a host has: memory and free space in MB, who listens where, whether a hub is there and which."""
+"""Prints as JSON what a host has: memory and free space in MB, who listens where, which hub is there, if any."""
 
 import json
 import re
@@ -11,6 +11,8 @@ PLACES = ("/var/lib",)
 """Where the engine and Berth keep most."""
 
 PROXY_UNIT = "berth-proxy.service"
+
+PACKAGE_LISTS = Path("/var/lib/apt/lists")
 
 HUB = Path("/opt/berth/hub")
 
@@ -64,6 +66,11 @@ def is_ours(pid: int) -> bool:
     return any(f"/{unit}" in groups for unit in (PROXY_UNIT, HUB_UNIT))
 
 
+def has_package_lists(folder: Path = PACKAGE_LISTS) -> bool:
+    """Whether it is known which packages there are; images of hosts often come without."""
+    return any(folder.glob("*_Packages*"))
+
+
 def main() -> None:
     """Look and print."""
     found = {
@@ -74,6 +81,7 @@ def main() -> None:
         "homes_settings": Path("/etc/berth/homes.json").exists(),
         "hub_version": hub_version(),
         "listeners": listeners(),
+        "package_lists": has_package_lists(),
     }
     print(json.dumps(found))
 

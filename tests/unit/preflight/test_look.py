@@ -37,6 +37,15 @@ def test_what_is_no_listener_is_left_out() -> None:
     assert look.listener("") is None
 
 
+def test_a_folder_without_lists_knows_no_packages(tmp_path: Path) -> None:
+    (tmp_path / "partial").mkdir()
+    (tmp_path / "lock").touch()
+    assert not look.has_package_lists(tmp_path)
+    (tmp_path / "deb.debian.org_debian_dists_trixie_main_binary-amd64_Packages.lz4").touch()
+    assert look.has_package_lists(tmp_path)
+    assert not look.has_package_lists(tmp_path / "none")
+
+
 def test_this_machine() -> None:
     with socket.socket() as mine:
         mine.bind(("127.0.0.1", 0))
