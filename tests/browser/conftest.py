@@ -31,6 +31,9 @@ DEMO: Final = {
 }
 """A demo host apart from the one that a person may have up."""
 
+INSTALLED: Final = "molecule/resources/installed.yml"
+"""With its packages from the first: how they come to a bare host is not what these tests are about."""
+
 STAFF: Final = "browser-test-staff"
 """A group that a profile of `OPTIONS` is for."""
 
@@ -188,7 +191,7 @@ def hub(screenshots: Path) -> Iterator[Hub]:
         return
     berth = str(CHECKOUT / "berth")
     try:
-        log = call([berth, "up"], DEMO)
+        log = call([berth, "up", "--extra-vars", f"@{INSTALLED}"], DEMO)
         (screenshots / "berth-up.log").write_text(log, encoding="utf-8")
         yield _find_hub(None, None, DEMO)
     finally:
