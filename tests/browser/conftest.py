@@ -31,7 +31,7 @@ DEMO: Final = {
 }
 """A demo host apart from the one that a person may have up."""
 
-INSTALLED: Final = "molecule/resources/installed.yml"
+INSTALLED: Final = "molecule/resources/vars/installed.yml"
 """With its packages from the first: how they come to a bare host is not what these tests are about."""
 
 STAFF: Final = "browser-test-staff"

@@ -15,7 +15,7 @@ from testinfra.host import Host
 
 NEW_PASSWORD = "another-long-password"
 BUSY = "/run/busy"
-INSTALLED = yaml.safe_load((PROJECT / "molecule/resources/installed.yml").read_text(encoding="utf-8"))
+INSTALLED = yaml.safe_load((PROJECT / "molecule/resources/vars/installed.yml").read_text(encoding="utf-8"))
 """A drill's host has its packages from the first, as the scenario's own."""
 
 
