@@ -23,7 +23,11 @@ case "$*" in
     cp "$UV" "$4/bin/uv"
     ;;
   *"pip config get"*) exit 1 ;;
-  *"-m berth_cli"*) shift 3; printf 'started in %s with' "$PWD"; printf ' <%s>' "$@"; echo ;;
+  *"-m berth_cli"*)
+    echo "keeps ${PYTHONDONTWRITEBYTECODE-all} in $PYTHONPYCACHEPREFIX" >>"$CALLS"
+    shift 3
+    printf 'started in %s with' "$PWD"; printf ' <%s>' "$@"; echo
+    ;;
 esac
 """
 
@@ -75,6 +79,15 @@ class Launcher:
 @pytest.fixture
 def launcher(tmp_path: Path) -> Launcher:
     return Launcher(tmp_path)
+
+
+def test_what_python_compiles_is_kept_outside_of_the_checkout(launcher: Launcher) -> None:
+    launcher.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    launcher.run()
+    assert launcher.calls("keeps") == [f"keeps all in {launcher.root}/.venv/pycache"]
+    launcher.environment["PYTHONPYCACHEPREFIX"] = "/elsewhere"
+    launcher.run()
+    assert launcher.calls("keeps")[1:] == ["keeps all in /elsewhere"]
 
 
 def test_the_first_start_makes_the_environment_and_the_second_uses_it(launcher: Launcher) -> None:
