@@ -61,7 +61,7 @@ OPTIONS: Final = {
 }
 """What the tests of options want different from a hub as it comes."""
 
-_CHROMIUM_ARGUMENTS: Final = (
+CHROMIUM_ARGUMENTS: Final = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -113,7 +113,7 @@ def browser() -> Iterator[Browser]:
         pytest.fail("chromium is not on PATH: the browser tests drive it; apt-get install chromium", pytrace=False)
     expect.set_options(timeout=lab.TIMEOUT_MS)
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=_CHROMIUM_ARGUMENTS)
+        running = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
         yield running
         running.close()
 
