@@ -18,6 +18,9 @@ USERS = 5000
 PAGE = 200
 """Users that JupyterHub's own page asks for at once, at most (`api_page_max_limit`)."""
 
+SETTLE_SECONDS = 15
+"""A server that has just started has things to do; those beside whom one starts are at rest."""
+
 _ADDED_AT_ONCE = 500
 
 
@@ -49,6 +52,7 @@ def measure(rounds: int) -> Series:
 def _start(hub: Hub, names: list[str]) -> None:
     if names and (failures := storm(hub, names).failures):
         raise BenchError(f"{len(failures)} of {len(names)} servers did not start: {failures[0]}")
+    time.sleep(SETTLE_SECONDS if names else 0)
 
 
 def _starts(hub: Hub, rounds: int) -> list[float]:
