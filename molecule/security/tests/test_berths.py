@@ -147,8 +147,10 @@ c.JupyterHubSingleUser.enabled = False
 """
     folder = "/srv/berth/homes/alice/.jupyter"
     names = ("jupyter_config.py", "jupyter_server_config.py", "jupyterhub_config.py")
+    # By its own, since -D would give it to root.
+    host.check_output("install -d -o 1000 -g 1000 %s", folder)
     for name in names:
-        host.check_output("install -D -o 1000 -g 1000 /dev/stdin %s <<'END'" + f"\n{lines}\nEND", f"{folder}/{name}")
+        host.check_output("install -o 1000 -g 1000 /dev/stdin %s <<'END'" + f"\n{lines}\nEND", f"{folder}/{name}")
     hub.stop("alice")
     hub.start("alice")
     yield
