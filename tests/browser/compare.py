@@ -5,6 +5,9 @@ Everybody named needs a login with that password at each hub, and nobody should 
     python -m tests.browser.compare --password PASSWORD --people u1 u2 u3 --hubs \\
         berth=https://localhost:8443 stock=http://127.0.0.1:8700
 
+A stock hub that `./berth bench spawn --keep` has left listens on the host's own loopback address: run it there, or in
+the network of a demo host (`nsenter --net`).
+
 Each time is somebody else, in a browser that has kept nothing. The first of the people is not counted.
 """
 
