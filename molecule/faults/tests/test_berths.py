@@ -21,6 +21,8 @@ NEIGHBOUR_SECONDS = 10
 LOG_BYTES_MAX = 3 * 10_000_000 + 1_000_000
 """Of a berth's output the engine keeps three files of 10 MB."""
 
+START_ENGINE = Path(__file__).parents[3] / "roles/demo_host/files/start-engine"
+
 
 @pytest.fixture(scope="module")
 def kernel(hub: HubClient, people: tuple[str, str]) -> str:
@@ -80,6 +82,23 @@ def test_a_hub_that_starts_without_an_engine_loses_nobody(
     time.sleep(3)
     host.check_output("systemctl start docker.socket docker.service")
     assert took("engine back after the hub", works) < 15
+
+
+def test_an_engine_is_started_without_a_service_manager(host: Host, works: Callable[[], None]) -> None:
+    """By the role demo_host, by two at once, and another process has the number of the last daemon's."""
+    script = "/run/start-engine"
+    host.check_output(f"install --mode=0755 /dev/stdin {script} <<'END'\n{START_ENGINE.read_text()}END")
+    host.check_output("systemctl stop docker.socket docker.service")
+    try:
+        host.check_output("echo 1 >/run/docker.pid")
+        told = host.check_output(f"{script} 30 & {script} 30; wait")
+        assert told.split() == ["started"]
+        assert host.check_output("docker inspect --format='{{.State.Status}}' berth-alice") == "running"
+    finally:
+        host.run("kill $(cat /run/docker.pid)")
+        wait_until(lambda: not host.file("/run/docker.pid").exists)
+        host.check_output("systemctl start docker.socket docker.service")
+    works()
 
 
 def test_a_container_that_is_removed_is_noticed(
