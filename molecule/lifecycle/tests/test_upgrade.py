@@ -167,7 +167,7 @@ def test_an_upgrade(host: Host, hub: HubClient, older: Path, kernel: str) -> Non
     assert revision(host) != OLDER_SCHEMA
     assert_goes_on(host, hub, kernel)
     now = report(playbook="status")
-    assert now["backup"]["good"] != snapshot
+    assert now["backup"]["good"] != snapshot, "there is one of the release before"
     noted = now["release"]
     assert (noted["jupyterhub"], noted["kept"][0]["jupyterhub"]) == (newer[1], OLDER)
     assert len([one for one in kept() if not one["gave_up"]]) == 1, "and no more than wanted"
@@ -220,3 +220,18 @@ def test_back_to_another_schema_when_asked_and_forth_again(host: Host, hub: HubC
     assert hub.logs_in("carol", PASSWORD), "what was put aside has come back"
     # And who slept all the time wakes.
     hub.start("bob")
+
+
+def test_a_snapshot_of_the_older_release_comes_back_into_this_one(host: Host, hub: HubClient, kernel: str) -> None:
+    """The upgrade has made it, the last so far, of a database that this JupyterHub has to migrate."""
+    newer = hub.api("GET", "/")["version"]
+    done = report({"restore_overwrite": True}, playbook="restore")
+    assert done["versions"] == {"berth": "0.0.9", "jupyterhub": OLDER}
+    wait_until(hub.healthy, 60)
+    hub.forget_tokens()
+    assert hub.api("GET", "/")["version"] == newer
+    assert revision(host) != OLDER_SCHEMA
+    assert hub.logs_in("dave", PASSWORD)
+    assert not hub.logs_in("carol", PASSWORD), "her account is of after the snapshot"
+    hub.start("dave")
+    hub.stop("dave")
