@@ -4,54 +4,62 @@
 # it from ARCHIVE, or builds FOLDER on BASE, with those variables of the environment as its arguments, and keeps it in ARCHIVE (empty:
 # none are kept). Does nothing where it is there. Prints what it made.
 set -euo pipefail
-base=$1 suite=$2 mirror=$3 packages=$4 image=${5:-} folder=${6:-} archive=${7:-}
-shift $(($# < 7 ? $# : 7))
-
-# A run that broke off may still be at it.
-exec 9>/run/berth-image.lock
-flock 9
 
 is_there() {
     docker image inspect "$1" >/dev/null 2>&1
 }
 
-make_base() {
-    if is_there "$base"; then
+make_base() { # BASE SUITE MIRROR PACKAGES
+    if is_there "$1"; then
         return
     fi
     # The pipe spares writing 200 MB to disk and reading them again.
-    mmdebstrap --quiet --variant=minbase --include="$packages" --dpkgopt='path-exclude=/usr/share/man/*' \
+    mmdebstrap --quiet --variant=minbase --include="$4" --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-        "$suite" - ${mirror:+"$mirror"} | docker import - "$base" >/dev/null
-    echo "$base"
+        "$2" - ${3:+"$3"} | docker import - "$1" >/dev/null
+    echo "$1"
+}
+
+build() { # BASE IMAGE FOLDER NAME...
+    local image=$2 folder=$3 arguments=(--build-arg "BASE=$1") name
+    shift 3
+    for name; do
+        arguments+=(--build-arg "$name")
+    done
+    # The engine's own builder: the other one is a package of its own, which not every host has.
+    DOCKER_BUILDKIT=0 docker image build --quiet --tag "$image" "${arguments[@]}" "$folder" >/dev/null
 }
 
 # Written beside and renamed: an archive is complete or not there, whoever else may be building the same image.
-keep() {
-    local kept=${archive%/*}
-    mkdir -p "$kept"
-    docker image save --output "$archive.$HOSTNAME.part" "$image"
-    mv "$archive.$HOSTNAME.part" "$archive"
+keep() { # IMAGE ARCHIVE
+    local part=$2.$HOSTNAME.part
+    mkdir -p "${2%/*}"
+    docker image save --output "$part" "$1"
+    mv "$part" "$2"
     # Those that nobody used for a month.
-    find "$kept" -maxdepth 1 -name '*.tar' -atime +30 -delete
+    find "${2%/*}" -maxdepth 1 -name '*.tar' -atime +30 -delete
 }
 
-if [ -z "$image" ]; then
-    make_base
-elif ! is_there "$image"; then
-    if [ -n "$archive" ] && [ -e "$archive" ]; then
-        docker image load --quiet --input "$archive" >/dev/null
-    else
-        make_base
-        arguments=(--build-arg "BASE=$base")
-        for name; do
-            arguments+=(--build-arg "$name")
-        done
-        # The engine's own builder: the other one is a package of its own, which not every host has.
-        DOCKER_BUILDKIT=0 docker image build --quiet --tag "$image" "${arguments[@]}" "$folder" >/dev/null
-        if [ -n "$archive" ]; then
-            keep
+main() {
+    local base=("${@:1:4}") image=${5:-} folder=${6:-} archive=${7:-}
+    # A run that broke off may still be at it.
+    exec 9>/run/berth-image.lock
+    flock 9
+    if [ -z "$image" ]; then
+        make_base "${base[@]}"
+    elif ! is_there "$image"; then
+        if [ -n "$archive" ] && [ -e "$archive" ]; then
+            docker image load --quiet --input "$archive" >/dev/null
+        else
+            make_base "${base[@]}"
+            build "$1" "$image" "$folder" "${@:8}"
+            if [ -n "$archive" ]; then
+                keep "$image" "$archive"
+            fi
         fi
+        echo "$image"
     fi
-    echo "$image"
-fi
+}
+
+# What it runs shall not read the rest of this from standard input.
+main "$@" </dev/null
