@@ -135,6 +135,10 @@ def _own_mistakes(decided: Decisions, read: Callable[[Path], bytes], now: dateti
     except ValueError:
         yield f"{where} is not a certificate in PEM: it must contain -----BEGIN CERTIFICATE-----"
         chain = []
+    begun = contents["proxy_certificate_file"].count(b"-----BEGIN CERTIFICATE-----")
+    # The library passes over one that has no end.
+    if chain and begun > len(chain):
+        yield f"{where} is cut off: of {begun} certificates that begin in it {len(chain)} are whole"
     if chain:
         yield from (f"{where} {problem}" for problem in _certificate_mistakes(chain, decided, now))
     problem = _key_mistake(contents["proxy_key_file"], chain)

@@ -161,6 +161,17 @@ def test_files_that_are_none_are_refused(
     assert str(path) in said
 
 
+@pytest.mark.parametrize("which", ["crt", "pem_key"])
+def test_files_that_are_cut_off_are_refused(tmp_path: Path, authority: Authority, which: str) -> None:
+    own = Own(tmp_path, authority, HOST)
+    path: Path = getattr(own, which)
+    whole = path.read_bytes()
+    for kept in (len(whole) // 3, len(whole) - 40, len(whole) - 10):
+        path.write_bytes(whole[:kept])
+        (said,) = own.mistakes()
+        assert str(path) in said
+
+
 def test_own_needs_both_files() -> None:
     found = mistakes(Decisions(tls="own"))
     assert [line.split(":")[0] for line in found] == ["proxy_certificate_file", "proxy_key_file"]
