@@ -15,7 +15,7 @@ from hub_client import HubClient, wait_until
 from testinfra.host import Host
 
 InBerth = Callable[[str, str], Any]
-WANTED = {"user_homes_quota": "32M", "user_homes_snapshots": True}
+WANTED = {"user_homes_quota": "64M", "user_homes_snapshots": True}
 TAGS = ["user_homes", "broker", "jupyterhub"]
 DISK = "/srv/berth/disk"
 HOME = f"{HOMES}/erin"
