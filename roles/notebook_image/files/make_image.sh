@@ -21,13 +21,18 @@ make_base() { # BASE SUITE MIRROR PACKAGES
 }
 
 build() { # BASE IMAGE FOLDER NAME...
-    local image=$2 folder=$3 arguments=(--build-arg "BASE=$1") name
+    local image=$2 folder=$3 arguments=(--build-arg "BASE=$1") name said
     shift 3
     for name; do
         arguments+=(--build-arg "$name")
     done
     # The engine's own builder: the other one is a package of its own, which not every host has.
-    DOCKER_BUILDKIT=0 docker image build --quiet --tag "$image" "${arguments[@]}" "$folder" >/dev/null
+    said=$(DOCKER_BUILDKIT=0 docker image build --quiet --force-rm --tag "$image" "${arguments[@]}" "$folder" 2>&1) || {
+        echo "The notebook image was not built:" >&2
+        # Without the steps themselves, which are long.
+        grep -v '^Step \|^ --->\|^Removing intermediate ' <<<"$said" | sed 's/The command .* returned/A step returned/' | tail -n 20 >&2
+        return 1
+    }
 }
 
 # Written beside and renamed: an archive is complete or not there, whoever else may be building the same image.
