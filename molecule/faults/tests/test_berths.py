@@ -1,14 +1,17 @@
 """Hub, proxy, broker and engine are killed, a container goes; and what a berth does to itself stays with it."""
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 import websocket
+from converging import assert_converges_to_nothing, converge
 from hub_client import HubClient, wait_until
 from testinfra.host import Host
 
@@ -58,6 +61,21 @@ def test_the_proxy_is_killed(host: Host, took: Took, works: Callable[[], None], 
     host.check_output("systemctl kill --signal=KILL berth-proxy.service")
     wait_until(lambda: host.run("test -e /proc/%s", pid).failed)
     assert took("proxy killed", works) < 15
+
+
+def test_a_certificate_that_is_cut_off(host: Host, hub: HubClient) -> None:
+    """The one before is served, and the next converge makes a new one."""
+    place = urlsplit(hub.url)
+    address = (place.hostname or "", place.port or 443)
+    file = "/etc/berth/tls/hub.crt"
+    before = ssl.get_server_certificate(address)
+    host.check_output("truncate --size=300 %s", file)
+    time.sleep(1)
+    assert ssl.get_server_certificate(address) == before
+    converge(tags=["proxy"])
+    wait_until(hub.healthy)
+    assert ssl.get_server_certificate(address).strip() in host.file(file).content_string
+    assert_converges_to_nothing(tags=["proxy"])
 
 
 def test_the_broker_and_the_engine_are_killed(
