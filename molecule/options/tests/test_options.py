@@ -13,7 +13,7 @@ import pytest
 import requests
 import yaml
 from conftest import PASSWORD
-from converging import converge, refusal
+from converging import converge, failure, refusal
 from hub_client import HubClient, wait_until
 from testinfra.host import Host
 
@@ -365,6 +365,18 @@ class TestConvergedAgain:
             given = {**variables(), "notebook_image_profiles": [{"name": "wrong", "image": wrong}]}
             assert said in refusal(variables=given, tags=["notebook_image", "jupyterhub"])
         assert host.check_output("sha256sum /etc/berth/hub.json") == before
+        assert hub.healthy()
+
+    def test_an_image_that_cannot_be_made_is_told_and_leaves_nothing(self, hub: HubClient, host: Host) -> None:
+        """Least of all an empty base, on which every later one would fail."""
+        images = "docker image ls --all --quiet | sort; docker ps --all --quiet | sort; sha256sum /etc/berth/hub.json"
+        before = host.check_output(images)
+        nowhere = {**variables(), "notebook_image_mirror": "http://127.0.0.1:9/debian"}
+        assert "127.0.0.1:9" in failure(variables=nowhere, tags=["notebook_image", "jupyterhub"])
+        assert host.check_output(images) == before
+        nothing = {**variables(), "notebook_image_packages": ["berth-has-no-such-package==1"]}
+        assert "berth-has-no-such-package was not found" in failure(variables=nothing, tags=["notebook_image"])
+        assert host.check_output("docker ps --all --quiet | sort; sha256sum /etc/berth/hub.json") in before
         assert hub.healthy()
 
     def test_options_can_be_changed_and_taken_away(self, hub: HubClient, host: Host, browser: Any) -> None:

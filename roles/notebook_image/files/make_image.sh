@@ -13,10 +13,13 @@ make_base() { # BASE SUITE MIRROR PACKAGES
     if is_there "$1"; then
         return
     fi
-    # The pipe spares writing 200 MB to disk and reading them again.
+    # The pipe spares writing 200 MB to disk and reading them again. What the engine makes of nothing is no base.
     mmdebstrap --quiet --variant=minbase --include="$4" --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-        "$2" - ${3:+"$3"} | docker import - "$1" >/dev/null
+        "$2" - ${3:+"$3"} | docker import - "$1" >/dev/null || {
+        docker image rm --force "$1" >/dev/null 2>&1 || true
+        return 1
+    }
     echo "$1"
 }
 
