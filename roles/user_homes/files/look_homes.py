@@ -17,12 +17,15 @@ HOMES, IMAGE = Path("/srv/berth/homes"), Path("/srv/berth/homes.btrfs")
 ROOT_INODE = 256
 """Of a subvolume of btrfs."""
 
+SYSTEM_PATH = "/usr/sbin:/sbin"
+"""Where programs for the machine are, which not everybody has on the path."""
+
 
 def kernel_has(module: str, trace: Path) -> bool:
     """Whether the kernel has something, or can load it."""
     if trace.exists() and (trace.name != "filesystems" or f"\t{module}\n" in trace.read_text(encoding="utf-8")):
         return True
-    program = shutil.which("modprobe", path="/usr/sbin:/sbin")
+    program = shutil.which("modprobe", path=SYSTEM_PATH)
     return program is not None and not subprocess.run([program, "--dry-run", "--quiet", module], check=False).returncode
 
 
@@ -42,7 +45,10 @@ def lacks_of_ext4(at: str, source: str) -> tuple[str, str]:
     """What an ext4 lacks to hold quotas of projects, and how it gets it."""
     if not kernel_has("quota_v2", Path("/sys/module/quota_v2")):
         return "the kernel has no quotas (CONFIG_QFMT_V2)", KERNEL
-    told = subprocess.run(["tune2fs", "-l", source], capture_output=True, text=True, check=False).stdout
+    program = shutil.which("tune2fs", path=SYSTEM_PATH)
+    if program is None:
+        return "the host has no tune2fs, which tells what it can and makes it ready", "apt install e2fsprogs"
+    told = subprocess.run([program, "-l", source], capture_output=True, text=True, check=False).stdout
     features = next((line.split()[2:] for line in told.splitlines() if line.startswith("Filesystem features:")), [])
     tune = "" if {"project", "quota"} <= {*features} else f"tune2fs -O project,quota -Q prjquota {source}"
     lacking = "it lacks the feature project, and the option prjquota" if tune else "it was not mounted with prjquota"

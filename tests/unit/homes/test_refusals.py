@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,7 @@ def features(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that has quotas, and an ext4 that was made without."""
     told = subprocess.CompletedProcess([], 0, "Filesystem features:      has_journal extent\n")
     monkeypatch.setattr(look_homes, "kernel_has", lambda *_: True)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/sbin/tune2fs")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: told)
 
 
@@ -141,3 +143,12 @@ def test_what_is_sent_to_a_new_host_has_all_that_it_needs(decided: dict[str, dic
     done = subprocess.run(command, cwd=tmp_path, input=sent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert {"type", "plain", "projects", "berths"} <= json.loads(done.stdout).keys()
+
+
+def test_an_ext4_on_a_host_without_its_tools_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As hosts are that were made of little."""
+    monkeypatch.setattr(look_homes, "kernel_has", lambda *_: True)
+    monkeypatch.setattr(look_homes, "SYSTEM_PATH", str(tmp_path))
+    lacking, mend = look_homes.lacks_of_ext4("/srv/berth/homes", "/dev/vdb")
+    assert "tune2fs" in lacking
+    assert mend == "apt install e2fsprogs"
