@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import PLATFORM
 from testinfra.host import Host
 
@@ -27,3 +28,9 @@ class OnHost:
     def tell(self, place: str = HOMES) -> dict[str, list[Any]]:
         found: dict[str, list[Any]] = json.loads(self.run("tell", place))
         return found
+
+
+def skip_without_btrfs(host: Host) -> None:
+    """Leave the tests out where the platform cannot have a btrfs of its own."""
+    if host.run("test -e /dev/loop-control && grep -qw btrfs /proc/filesystems").failed:
+        pytest.skip("this machine has no btrfs, or no loop devices that it lets a demo host use")

@@ -83,6 +83,14 @@ class HubClient:
             assert time.monotonic() < deadline, f"the server of {user} still runs after {seconds} s"
             time.sleep(0.05)
 
+    def stop_all(self) -> None:
+        """Stop everybody's servers, also those that sleep."""
+        for user in self.api("GET", "/users"):
+            if user["server"]:
+                self.stop(user["name"])
+        for one in self.api("GET", "/berth/sleep"):
+            self.api("DELETE", f"/berth/sleep/{one['user']}")
+
     def token(self, user: str) -> str:
         """A token of the user's own."""
         if user not in self._tokens:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import PASSWORD
 from converging import assert_converges_to_nothing, converge, refusal
-from host_program import HOMES, OnHost
+from host_program import HOMES, OnHost, skip_without_btrfs
 from hub_client import HubClient, wait_until
 from testinfra.host import Host
 
@@ -26,13 +26,8 @@ STOP = "systemctl stop berth-hub.service berth-homes.socket berth-homes.service 
 @pytest.fixture(scope="module", autouse=True)
 def mounted(hub: HubClient, host: Host) -> Iterator[None]:
     """What a sysadmin does with a disk: make the file system, bring the homes, mount it in their place."""
-    if host.run("test -e /dev/loop-control && grep -qw btrfs /proc/filesystems").failed:
-        pytest.skip("this machine has no btrfs, or no loop devices that it lets a demo host use")
-    for user in hub.api("GET", "/users"):
-        if user["server"]:
-            hub.stop(user["name"])
-    for one in hub.api("GET", "/berth/sleep"):
-        hub.api("DELETE", f"/berth/sleep/{one['user']}")
+    skip_without_btrfs(host)
+    hub.stop_all()
     hub.add_users({"name": "erin", "password": PASSWORD})
     hub.start("erin")
     hub.stop("erin")

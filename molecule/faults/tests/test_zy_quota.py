@@ -12,7 +12,7 @@ import pytest
 import requests
 from conftest import PASSWORD
 from converging import assert_converges_to_nothing, changes, converge, failure, refusal, report
-from host_program import HOMES, OnHost
+from host_program import HOMES, OnHost, skip_without_btrfs
 from hub_client import HubClient, wait_until
 from testinfra.host import Host
 
@@ -38,13 +38,8 @@ SUBVOLUME = (
 @pytest.fixture(scope="module", autouse=True)
 def people(hub: HubClient, host: Host, in_berth: InBerth) -> Iterator[None]:
     """Carla works in a home on the host's own file system, and Dora is new."""
-    if host.run("test -e /dev/loop-control && grep -qw btrfs /proc/filesystems").failed:
-        pytest.skip("this machine has no btrfs, or no loop devices that it lets a demo host use")
-    for user in hub.api("GET", "/users"):
-        if user["server"]:
-            hub.stop(user["name"])
-    for one in hub.api("GET", "/berth/sleep"):
-        hub.api("DELETE", f"/berth/sleep/{one['user']}")
+    skip_without_btrfs(host)
+    hub.stop_all()
     hub.add_users({"name": "carla", "password": PASSWORD}, {"name": "dora", "password": PASSWORD})
     hub.start("carla")
     made = "mkdir work && echo mine >work/notes && ln work/notes work/same && ln -s notes work/link"
