@@ -47,7 +47,7 @@ def lacks_of_ext4(at: str, source: str) -> tuple[str, str]:
         return "the kernel has no quotas (CONFIG_QFMT_V2)", KERNEL
     program = shutil.which("tune2fs", path=SYSTEM_PATH)
     if program is None:
-        return "the host has no tune2fs, which tells what it can and makes it ready", "apt install e2fsprogs"
+        return "the host has no tune2fs, which looks and makes it ready", "apt install e2fsprogs"
     told = subprocess.run([program, "-l", source], capture_output=True, text=True, check=False).stdout
     features = next((line.split()[2:] for line in told.splitlines() if line.startswith("Filesystem features:")), [])
     tune = "" if {"project", "quota"} <= {*features} else f"tune2fs -O project,quota -Q prjquota {source}"
