@@ -163,10 +163,19 @@ def shown_while(saved: Host, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return shown
 
 
+def restic_instead(host: Host, monkeypatch: pytest.MonkeyPatch, lines: str) -> None:
+    """Have a shell program found where restic is looked for."""
+    program = host.write("bin/restic", f"#!/bin/sh\n{lines}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
 def test_a_restore_shows_how_far_it_has_got(saved: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """As far as the restic that is here tells it: from 0.16 on of how much, before that how much it has written."""
     (saved.root / "homes/alice/large").write_bytes(os.urandom(20_000_000))
     assert runs.backup(saved.settings)
+    # In two seconds rather than at once, so that it is looked at while it writes, however busy the machine is.
+    restic_instead(saved, monkeypatch, 'exec /usr/bin/restic "$@" --limit-download 10000')
     monkeypatch.setenv("RESTIC_PROGRESS_FPS", "20")
     monkeypatch.setattr(restic, "PROGRESS_PER_SECOND", "20")
     monkeypatch.setattr(restic, "SILENT_SECONDS", 0.05)
@@ -204,10 +213,6 @@ def test_what_restic_could_not_write_is_told(saved: Host, monkeypatch: pytest.Mo
     said = (
         '{"message_type":"error","error":{"message":"write: no space left on device"},"during":"restore","item":"/x"}'
     )
-    program = saved.write(
-        "bin/restic", f"#!/bin/sh\n[ $# -gt 8 ] || exec /usr/bin/restic \"$@\"\necho '{said}'\nexit 1\n"
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    restic_instead(saved, monkeypatch, f"[ $# -gt 8 ] || exec /usr/bin/restic \"$@\"\necho '{said}'\nexit 1")
     with pytest.raises(restic.ResticError, match=r"the disk of .* is full: /x: write: no space left on device"):
         restic.stream(saved.settings, ["restore", "latest", "--target", "a", "b", "c"], lambda _message: None)
