@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 10.0
 """How long programs may take to end after SIGINT: Ansible cleans up its temporary files on the hosts."""
 
+_POLL_SECONDS = 0.02
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -115,7 +117,12 @@ class Interruption:
         return self._signals > 1 or time.monotonic() > self._deadline
 
     def finish(self) -> None:
-        """Kill whatever still runs of what ran when the signal came."""
+        """Kill whatever still runs of what ran when the signal came, once it has had its time.
+
+        Ansible ends as soon as it has passed the signal on: modules may still be taking their temporary files away.
+        """
+        while any(process.is_alive() for process in self._caught) and not self.must_kill():
+            time.sleep(_POLL_SECONDS)
         for process in self._caught:
             process.send(signal.SIGKILL)
 

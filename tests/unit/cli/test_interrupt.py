@@ -80,6 +80,20 @@ def test_ctrl_c_ends_everything_and_says_how_to_carry_on(checkout: Checkout) -> 
     assert list((checkout.base / "tmp").iterdir()) == []
 
 
+def test_what_a_task_tidies_up_after_ctrl_c_is_waited_for(checkout: Checkout) -> None:
+    """Ansible itself ends before that."""
+    tidied = checkout.base / "tidied"
+    tidy = checkout.write("tidy.sh", f"trap 'kill $!; sleep 1.5; echo > {tidied}; exit' INT TERM\n{LONG} &\nwait\n")
+    checkout.write("playbooks/demo_host.yml", SLOW.format(command=f"sh {tidy}"))
+    checkout.write("playbooks/site.yml", "[]")
+    process = checkout.start("up")
+    assert wait_for(lambda: running(LONG))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert tidied.exists()
+
+
 def test_a_second_ctrl_c_kills_what_will_not_end(checkout: Checkout) -> None:
     stubborn = checkout.write("stubborn.sh", f"trap '' INT TERM\nexec {LONG}\n")
     checkout.write("playbooks/demo_host.yml", SLOW.format(command=f"setsid sh {stubborn}"))

@@ -1,11 +1,11 @@
 """What stands behind a front that is measured, and who talks to it by websocket; run with the hub's Python.
 
-Both ends speak no more of the protocol than they need, so that the front is what takes the time.
+Both ends speak no more of the protocol than they need, and are loops around the system's calls, so that the front is
+what takes the time.
 
 `python -m berth_bench.echo serve PORT`, `python -m berth_bench.echo talk URL CONNECTIONS SECONDS`.
 """
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -15,7 +15,6 @@ import socket
 import ssl
 import sys
 import time
-from typing import Any
 from urllib.parse import urlsplit
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
@@ -38,64 +37,87 @@ PATIENCE_SECONDS = 10
 """For an answer while a connection is made, and for any after that."""
 
 
-class Hello(asyncio.Protocol):
-    """The cheapest HTTP server there is; requests have no body."""
+class Hello:
+    """The cheapest HTTP server there is, for one connection; requests have no body."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody comes."""
-        self._transport: Any = transport
+    def __init__(self) -> None:
         self._rest = b""
 
-    def data_received(self, data: bytes) -> None:
+    def hear(self, data: bytes) -> bytes:
         """Answer each whole request."""
         *requests, self._rest = (self._rest + data).split(b"\r\n\r\n")
-        if requests:
-            self._transport.write(ANSWER * len(requests))
+        return ANSWER * len(requests)
 
 
-class Echo(asyncio.Protocol):
-    """The cheapest websocket server there is: it knows one message, and says it back."""
+class Echo:
+    """The cheapest websocket server there is, for one connection: it knows one message, and says it back."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody comes."""
-        self._transport: Any = transport
+    def __init__(self) -> None:
         self._rest = b""
         self._is_open = False
 
-    def data_received(self, data: bytes) -> None:
-        """Answer the handshake, then each whole message."""
+    def hear(self, data: bytes) -> bytes:
+        """Answer the handshake, then each whole message.
+
+        Raises:
+            ConnectionAbortedError: It was another message.
+        """
+        if data == SAID and not self._rest:
+            return SAID_BACK
         self._rest += data
         if not self._is_open:
-            self._open()
-            return
+            return self._open()
         count, rest = divmod(len(self._rest), len(SAID))
         if self._rest != SAID * count + SAID[:rest]:
-            self._transport.abort()
-            return
+            raise ConnectionAbortedError
         self._rest = SAID[:rest]
-        if count:
-            self._transport.write(SAID_BACK * count)
+        return SAID_BACK * count
 
-    def _open(self) -> None:
-        asked, end, self._rest = self._rest.partition(b"\r\n\r\n")
+    def _open(self) -> bytes:
+        asked, end, rest = self._rest.partition(b"\r\n\r\n")
         if not end:
-            self._rest = asked
-            return
+            return b""
+        self._rest, self._is_open = rest, True
         key = re.search(rb"(?i)\r\nsec-websocket-key: *(\S+)", asked)
         accept = base64.b64encode(
             hashlib.sha1((key[1] if key else b"") + _MAGIC.encode(), usedforsecurity=False).digest()
         )
         head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        self._transport.write(head + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
-        self._is_open = True
+        return head + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
 
 
-async def serve(port: int) -> None:
+def serve(port: int) -> None:
     """Serve HTTP on a port and websockets on the next one, until killed."""
-    loop = asyncio.get_running_loop()
-    await loop.create_server(Echo, "127.0.0.1", port + 1)
-    server = await loop.create_server(Hello, "127.0.0.1", port)
-    await server.serve_forever()
+    listeners: dict[int, tuple[socket.socket, type[Hello | Echo]]] = {}
+    kinds: list[type[Hello | Echo]] = [Hello, Echo]
+    for number, kind in enumerate(kinds):
+        listener = socket.create_server(("127.0.0.1", port + number))
+        listeners[listener.fileno()] = (listener, kind)
+    ways: dict[int, tuple[socket.socket, Hello | Echo]] = {}
+    waiting = select.epoll()
+    for number in listeners:
+        waiting.register(number, select.EPOLLIN)
+    while True:
+        for number, _ in waiting.poll():
+            if number in listeners:
+                listener, kind = listeners[number]
+                way, _ = listener.accept()
+                way.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                way.settimeout(0)
+                ways[way.fileno()] = way, kind()
+                waiting.register(way.fileno(), select.EPOLLIN)
+                continue
+            way, one = ways[number]
+            try:
+                data = way.recv(65536)
+                if answer := one.hear(data):
+                    way.send(answer)
+            except OSError:
+                data = b""
+            if not data:
+                waiting.unregister(number)
+                del ways[number]
+                way.close()
 
 
 def connect(url: str) -> socket.socket:
@@ -133,35 +155,40 @@ def talk(url: str, connections: int, seconds: float) -> dict[str, float]:
         RuntimeError: An answer was another than what was said, or did not come.
     """
     ways = {way.fileno(): way for way in (connect(url) for _ in range(connections))}
+    calls = {number: (way.recv, way.send) for number, way in ways.items()}
     heard, said, took = dict.fromkeys(ways, b""), dict[int, float](), list[float]()
     waiting = select.epoll()
-    began = time.monotonic()
+    clock = time.monotonic
+    began = clock()
     for number, way in ways.items():
         way.settimeout(0)
         waiting.register(number, select.EPOLLIN)
-        said[number] = time.monotonic()
+        said[number] = clock()
         way.send(SAID)
-    while (now := time.monotonic()) < began + seconds:
+    while (now := clock()) < began + seconds:
         ready = waiting.poll(PATIENCE_SECONDS)
         if not ready:
             raise RuntimeError(f"no answer within {PATIENCE_SECONDS} s")
         for number, _ in ready:
+            recv, send = calls[number]
             try:
-                heard[number] += ways[number].recv(4096)
+                data = heard[number] + recv(4096)
             except ssl.SSLWantReadError:
                 continue
-            if not SAID_BACK.startswith(heard[number]) or not heard[number]:
-                raise RuntimeError(f"another answer than what was said: {heard[number][:100]!r}")
-            if len(heard[number]) == len(SAID_BACK):
-                now = time.monotonic()
+            if data == SAID_BACK:
+                now = clock()
                 took.append(now - said[number])
                 heard[number], said[number] = b"", now
-                ways[number].send(SAID)
+                send(SAID)
+            elif data and SAID_BACK.startswith(data):
+                heard[number] = data
+            else:
+                raise RuntimeError(f"another answer than what was said: {data[:100]!r}")
     return {"per_second": len(took) / (now - began), "p99": sorted(took)[int(0.99 * len(took))]}
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        asyncio.run(serve(int(sys.argv[2])))
+        serve(int(sys.argv[2]))
     else:
         print(json.dumps(talk(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))))

@@ -27,6 +27,9 @@ SECONDS = 4
 RATE = 1920
 """Requests a second that both fronts can answer: at their utmost, the one that answers more has more to wait for."""
 
+STAGGER_MS = 13
+"""Between the first requests of two connections at that rate. Each asks every 17 ms: so their turns are spread."""
+
 PATIENCE_SECONDS = 20
 """For a program to listen, and for a route to be there."""
 
@@ -229,7 +232,8 @@ def _steady_load(url: str, seconds: int) -> Load:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
         options = [f"-c{CONNECTIONS}", f"--rps={RATE // CONNECTIONS}", f"-n{count}", f"--log-file={log}"]
-        run("h2load", "--h1", *options, url)
+        # One connection after the other: those that are made at once ask at once, over and over.
+        run("h2load", "--h1", "--rate=1", f"--rate-period={STAGGER_MS}ms", *options, url)
         rows = [line.split("\t") for line in log.read_text(encoding="ascii").splitlines()]
     return read_steady(rows, count)
 
