@@ -28,6 +28,9 @@ WHAT = ("spawn", "hardening", "wake", "storm", "proxy", "memory", "scale", "inst
 _INSTALLED = {"BERTH_DEMO_NAME": "berth-bench", "BERTH_DEMO_HTTPS_PORT": "9943", "BERTH_DEMO_HTTP_PORT": "9980"}
 """A demo host apart from the one that a person may have up."""
 
+_COLUMNS = 6
+"""As many figures as fit on a line."""
+
 
 @click.command()
 @click.argument("what", type=click.Choice(WHAT))
@@ -211,13 +214,21 @@ def _show_seconds(console: Console, series: Mapping[str, Sequence[float]]) -> No
 
 
 def _show_figures(console: Console, figures: Mapping[str, Mapping[str, float | str]]) -> None:
-    """What is no series of seconds, with a column for each figure."""
+    """What is no series of seconds, with a column for each figure, or a row where there are many."""
     names = list(dict.fromkeys(name for row in figures.values() for name in row))
-    table = Table("", *names, box=None, pad_edge=False)
-    for name, column in zip(names, table.columns[1:], strict=True):
-        column.justify = "left" if any(isinstance(row.get(name), str) for row in figures.values()) else "right"
-    for of, row in figures.items():
-        table.add_row(of, *(_number(row.get(name, "")) for name in names))
+    rows: list[tuple[str, list[float | str]]]
+    if len(names) > _COLUMNS:
+        heads = list(figures)
+        rows = [(name, [row.get(name, "") for row in figures.values()]) for name in names]
+    else:
+        heads = names
+        rows = [(of, [row.get(name, "") for name in names]) for of, row in figures.items()]
+    table = Table("", *heads, box=None, pad_edge=False)
+    for number, column in enumerate(table.columns[1:]):
+        is_text = any(values[number] and isinstance(values[number], str) for _, values in rows)
+        column.justify = "left" if is_text else "right"
+    for first, values in rows:
+        table.add_row(first, *map(_number, values))
     console.print(table)
 
 

@@ -1,9 +1,11 @@
 """What stands behind fronts and who talks to it, for real, and what h2load says."""
 
+import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +14,7 @@ import berth_bench
 import pytest
 from berth_bench import echo
 from berth_bench.hubs import BenchError
-from berth_bench.proxy import Load, read_steady
+from berth_bench.proxy import Load, read_steady, spent
 
 FOLDER = Path(berth_bench.__file__).parents[1]
 
@@ -77,6 +79,13 @@ def test_another_answer_is_no_figure(answer: bytes, wrong: str) -> None:
     with pytest.raises(RuntimeError, match=wrong):
         echo.talk(f"ws://127.0.0.1:{listening.getsockname()[1]}/", 1, 1)
     listening.close()
+
+
+def test_what_a_process_has_cost_is_counted_with_what_the_system_did_for_it() -> None:
+    before, began = spent(os.getpid()), time.process_time()
+    while time.process_time() < began + 0.3:
+        Path("/").stat()
+    assert spent(os.getpid()) - before == pytest.approx(0.3, abs=0.05)
 
 
 ROWS = [[str(1_000_000 + 1000 * number), "200", str(500 + number)] for number in range(200)]

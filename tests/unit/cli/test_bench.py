@@ -131,6 +131,17 @@ def test_a_storm_says_who_got_in_and_who_did_not(checkout: Checkout) -> None:
     assert rows["stock"][1:] == ["2", "0", "2", "3", "time-out"]
 
 
+def test_many_figures_stand_below_one_another(checkout: Checkout) -> None:
+    fronts = {
+        "no front": {"requests/s": 90},
+        "berth": {"requests/s": 12, **{f"p{share} ms": share for share in range(7)}},
+    }
+    checkout.write("playbooks/bench.yml", playbook({**STORM, "seconds": {}, "figures": fronts}))
+    shown = checkout.run("bench", "proxy").stdout.splitlines()
+    assert shown[-9].split() == ["no", "front", "berth"]
+    assert [line.split() for line in shown[-8:-6]] == [["requests/s", "90", "12"], ["p0", "ms", "0"]]
+
+
 def test_how_often_is_the_benchs_to_say_where_nobody_does(checkout: Checkout) -> None:
     checkout.write("playbooks/bench.yml", playbook(STORM))
     said = json.loads(checkout.run("bench", "storm", "--users", "7", "--json").stdout)["one"]

@@ -149,7 +149,10 @@ def connect(url: str) -> socket.socket:
 
 
 def talk(url: str, connections: int, seconds: float) -> dict[str, float]:
-    """Have some say something and wait for the answer, over and over; answers per second, and their p99 in seconds.
+    """Have some say something and wait for the answer, over and over.
+
+    Returns:
+        How many answers, how many per second, and their p99 in seconds.
 
     Raises:
         RuntimeError: An answer was another than what was said, or did not come.
@@ -184,7 +187,8 @@ def talk(url: str, connections: int, seconds: float) -> dict[str, float]:
                 heard[number] = data
             else:
                 raise RuntimeError(f"another answer than what was said: {data[:100]!r}")
-    return {"per_second": len(took) / (now - began), "p99": sorted(took)[int(0.99 * len(took))]}
+    count = len(took)
+    return {"count": count, "per_second": count / (now - began), "p99": sorted(took)[int(0.99 * count)]}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Fronts beside each other: Berth's, and configurable-http-proxy as a stock hub has it, both with TLS."""
 
 import json
+import os
 import re
 import secrets
 import statistics
@@ -52,6 +53,7 @@ class Traefik:
         self.url = front()
         if not self.url.startswith("https:"):
             raise BenchError("proxy_tls is off on this host, and fronts are compared with TLS")
+        self.process = int(run("systemctl", "show", "--property=MainPID", "--value", "berth-proxy"))
         self._routes: dict[str, str] = {}
 
     def route(self, path: str, target: str) -> None:
@@ -77,7 +79,8 @@ class Chp:
     name = "configurable-http-proxy"
     url = f"https://127.0.0.1:{_CHP}"
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, process: int) -> None:
+        self.process = process
         self._headers = {"Authorization": f"token {token}"}
 
     def route(self, path: str, target: str) -> None:
@@ -130,8 +133,9 @@ def measure(rounds: int) -> tuple[Series, dict[str, dict[str, float | str]]]:
                 steady.setdefault(name, []).append(_steady_load(url, SECONDS))
             for one in fronts:
                 echo = f"{one.url.replace('https', 'wss', 1)}/berth-bench/echo/"
+                before = spent(one.process)
                 said = run(_HUBS_PYTHON, "-m", "berth_bench.echo", "talk", echo, str(TALKERS), str(SECONDS))
-                talks.setdefault(one.name, []).append(json.loads(said))
+                talks.setdefault(one.name, []).append(json.loads(said) | {"spent": spent(one.process) - before})
                 took = [_route(one, f"/berth-bench/{number}-{again}/") for again in range(ROUTES_A_ROUND)]
                 routes.setdefault(f"{one.name} (a new route)", []).extend(took)
     return routes, {name: _figures(loads[name], steady[name], talks.get(name, [])) for name in ways}
@@ -145,6 +149,9 @@ def _figures(loads: list[Load], steady: list[Load], talks: list[dict[str, float]
     if talks:
         figures["messages/s"] = round(statistics.median(talk["per_second"] for talk in talks))
         figures["message p99 ms"] = round(1000 * statistics.median(talk["p99"] for talk in talks), 2)
+        figures["processor µs a message"] = round(
+            1e6 * statistics.median(talk["spent"] / talk["count"] for talk in talks), 1
+        )
     return figures
 
 
@@ -160,20 +167,26 @@ def _fronts() -> Iterator[list[Front]]:
         ending.enter_context(_running([_HUBS_PYTHON, "-m", "berth_bench.echo", "serve", str(_BACKEND)], {}))
         addresses = [f"--ip=127.0.0.1 --port={_CHP} --api-ip=127.0.0.1 --api-port={_CHP_API}"]
         options = [*addresses[0].split(), f"--ssl-key={key}", f"--ssl-cert={certificate}", "--log-level=warn"]
-        ending.enter_context(_running([str(_NODE_PROGRAM), *options], {"CONFIGPROXY_AUTH_TOKEN": token}))
+        chp = ending.enter_context(_running([str(_NODE_PROGRAM), *options], {"CONFIGPROXY_AUTH_TOKEN": token}))
         _wait_for(f"http://127.0.0.1:{_BACKEND}/")
         _wait_for(f"{Chp.url}/", 404)
-        yield [Traefik(), Chp(token)]
+        yield [Traefik(), Chp(token, chp.pid)]
 
 
 @contextmanager
-def _running(command: list[str], environment: dict[str, str]) -> Iterator[None]:
+def _running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     path = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=path | environment) as process:
         try:
-            yield
+            yield process
         finally:
             process.terminate()
+
+
+def spent(process: int) -> float:
+    """Processor seconds of a process so far: its own, and the system's for it (proc_pid_stat(5))."""
+    _, _, fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(") ")
+    return sum(map(int, fields.split()[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def _wait_for(url: str, wanted: int = 200) -> None:
