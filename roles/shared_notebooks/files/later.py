@@ -104,6 +104,10 @@ class _Later(types.ModuleType):
         loader: _Loader | None = self.__dict__.get(_TO_LOAD)
         if loader is None:
             return
+        # As it is without this: a package comes before its modules, and may load this one itself.
+        package = sys.modules.get(self.__name__.rpartition(".")[0])
+        if isinstance(package, _Later):
+            package.load()
         # Python's own lock for the import of this module: where two threads would wait for each other, one goes on.
         with importlib._bootstrap._ModuleLockManager(self.__name__):  # type: ignore[attr-defined]  # noqa: SLF001
             if loader.begun:

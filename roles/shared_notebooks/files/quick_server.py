@@ -73,6 +73,9 @@ _LATER: dict[str, dict[str, Any]] = {
         name: later.Later("jupyter_builder.jupyterlab_semver", name)
         for name in ("Range", "gt", "gte", "lt", "lte", "make_semver")
     },
+    # What notebooks can be exported to is listed whenever one is opened; few are exported.
+    "nbconvert": {"exporters": later.Elsewhere("nbconvert.exporters")},
+    "nbconvert.exporters": {"base": stand_ins.Exporters()},
     # Language servers, which few images have.
     "jupyter_lsp.serverextension": {"load_jupyter_server_extension": stand_ins.load_language_servers},
 }
@@ -90,6 +93,7 @@ WRITTEN_FOR = {
     "jupyterhub": "6.1.1",
     "jupyterlab": "4.6.6",
     "jupyterlab_server": "2.28.1",
+    "nbconvert": "7.17.2",
 }
 """Versions with which all of it was tried, those of Berth's own image; with others a server starts slower."""
 

@@ -177,6 +177,65 @@ class EventSchemas:
         return repr(self._real)
 
 
+_EXPORTERS = {
+    "asciidoc": "text/asciidoc",
+    "custom": "",
+    "html": "text/html",
+    "latex": "text/latex",
+    "markdown": "text/markdown",
+    "notebook": "application/json",
+    "pdf": "application/pdf",
+    "python": "text/x-python",
+    "qtpdf": "text/html",
+    "qtpng": "text/html",
+    "rst": "text/x-rst",
+    "script": "",
+    "slides": "text/html",
+    "webpdf": "text/html",
+}
+"""Media types of what nbconvert's own exporters make, by their names."""
+
+
+class Exporters:
+    """The module `nbconvert.exporters.base`, which JupyterLab has asked for a list whenever a notebook is opened."""
+
+    def get_export_names(self, *arguments: Any, **named: Any) -> list[str]:
+        """Names of all exporters; if others are installed than nbconvert's own, it is asked itself."""
+        found = importlib.metadata.entry_points(group="nbconvert.exporters")
+        are_its_own = all(one.value.startswith("nbconvert.exporters:") for one in found)
+        if arguments or named or not are_its_own or {one.name for one in found} != set(_EXPORTERS):
+            names: list[str] = self._real.get_export_names(*arguments, **named)
+            return names
+        return sorted(_EXPORTERS)
+
+    def get_exporter(self, name: str, *arguments: Any, **named: Any) -> Any:
+        """An exporter's class, or as much of it as a list shows."""
+        if name in _EXPORTERS and not arguments and not named:
+            return Exporter(name)
+        return self._real.get_exporter(name, *arguments, **named)
+
+    @property
+    def _real(self) -> Any:
+        return later.load("nbconvert.exporters.base")
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever the module has."""
+        return getattr(self._real, name)
+
+
+class Exporter(later.Later):
+    """One of nbconvert's own."""
+
+    def __init__(self, name: str) -> None:
+        """Args: name: by which it is asked for."""
+        super().__init__("nbconvert.exporters.base", "get_exporter")
+        self._name = name
+        self.output_mimetype = _EXPORTERS[name]
+
+    def _real(self) -> Any:
+        return super()._real()(self._name)
+
+
 def load_language_servers(server: Any) -> None:
     """Load the server extension `jupyter_lsp`, which looks for twenty language servers when JupyterLab asks for them.
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.unit.publish.test_quick_server import python
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EVENTS = """
 quick_server.load()
@@ -90,6 +95,49 @@ print(twice(events, OF_OTHERS), isinstance(events.schemas.get(ID), EventSchema))
     ],
 )
 def test_schemas_are_validated(code: str) -> None:
+    assert python(f"quick_server.load()\n{code}\nprint('well')") == "well"
+
+
+LIST = """
+from nbconvert.exporters import base
+def listed(of):
+    return {name: of.get_exporter(name).output_mimetype for name in of.get_export_names()}
+"""
+
+
+def test_what_notebooks_are_exported_to_is_listed_as_nbconvert_lists_it() -> None:
+    code = """
+found = listed(base)
+print("nbconvert.exporters.base" in sys.modules, len(found) > 10)
+import nbconvert.exporters.base
+print(found == listed(nbconvert.exporters.base), list(found) == nbconvert.exporters.base.get_export_names())
+"""
+    assert python(f"quick_server.load()\n{LIST}{code}").split("\n") == ["False True", "True True"]
+
+
+def test_exporters_of_others_are_listed_too(tmp_path: Path) -> None:
+    found = tmp_path / "other-1.0.dist-info"
+    found.mkdir()
+    (found / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n", encoding="utf-8")
+    exporter = "[nbconvert.exporters]\nother = nbconvert.exporters.html:HTMLExporter\n"
+    (found / "entry_points.txt").write_text(exporter, encoding="utf-8")
+    code = f"sys.path.append({str(tmp_path)!r})\nquick_server.load()\n{LIST}print(listed(base).get('other'))"
+    assert python(code) == "text/html"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from nbconvert import HTMLExporter as E; assert E().from_notebook_node",
+        "import nbconvert.filters, nbconvert.exporters; assert nbconvert.exporters.HTMLExporter",
+        "from nbconvert.exporters import HTMLExporter as E; import nbconvert.exporters.html as F; assert E is F.HTMLExporter",
+        "from nbconvert.exporters import base; E = base.get_exporter('html'); assert isinstance(E(), E), E.__name__",
+        "from nbconvert.exporters import base; assert issubclass(base.get_exporter('slides'), base.Exporter)",
+        "from nbconvert.exporters import base; assert base.get_exporter('nbconvert.exporters.HTMLExporter')",
+        "from jupyter_server.nbconvert.handlers import get_exporter; assert get_exporter('html').from_filename",
+    ],
+)
+def test_notebooks_are_exported(code: str) -> None:
     assert python(f"quick_server.load()\n{code}\nprint('well')") == "well"
 
 
