@@ -88,6 +88,7 @@ def test_the_server_is_without_what_it_does_not_use(people: tuple[str, str], in_
         ("/lab/api/settings/@jupyterlab/apputils-extension:themes", "JupyterLab Light"),
         ("/lab/api/extensions", "jupyterlab_pygments"),
         ("/lsp/status", "basedpyright"),
+        ("/api/nbconvert", "application/pdf"),
         ("/nbconvert/html/notebooks/hello.ipynb", "jp-Notebook"),
         ("/api/kernelspecs", "python3"),
     ],
@@ -97,6 +98,13 @@ def test_what_the_server_loads_later_is_there_when_asked_for(
 ) -> None:
     answer = hub.as_user("alice", "GET", path)
     assert (answer.status_code, holds in answer.text) == (200, True), answer.text[:300]
+
+
+def test_jupyterlabs_page_does_not_wait_for_its_workspace(people: tuple[str, str], in_berth: InBerth) -> None:
+    """By a change to what the image holds (`quick_page.py`), which has to be what is served."""
+    saves = r"(await|void) \S{1,9}\.invoke\(\)\}\}\),\S{1,9}\.addCommand\(\S{1,9}\.reset,"
+    found = in_berth("alice", f"grep -ohE '{saves}' /opt/jupyter/share/jupyter/lab/static/jlab_core.*.js").stdout
+    assert [line.split()[0] for line in found.splitlines()] == ["void"]
 
 
 def test_packages_are_there_and_compiled(people: tuple[str, str], in_berth: InBerth) -> None:

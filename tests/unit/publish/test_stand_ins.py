@@ -130,7 +130,7 @@ def test_exporters_of_others_are_listed_too(tmp_path: Path) -> None:
     [
         "from nbconvert import HTMLExporter as E; assert E().from_notebook_node",
         "import nbconvert.filters, nbconvert.exporters; assert nbconvert.exporters.HTMLExporter",
-        "from nbconvert.exporters import HTMLExporter as E; import nbconvert.exporters.html as F; assert E is F.HTMLExporter",
+        "from nbconvert.exporters import HTMLExporter, html; assert HTMLExporter is html.HTMLExporter",
         "from nbconvert.exporters import base; E = base.get_exporter('html'); assert isinstance(E(), E), E.__name__",
         "from nbconvert.exporters import base; assert issubclass(base.get_exporter('slides'), base.Exporter)",
         "from nbconvert.exporters import base; assert base.get_exporter('nbconvert.exporters.HTMLExporter')",
