@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import subprocess
@@ -11,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.scripts import load
+
 PLUGIN = Path(__file__).resolve().parents[3] / "roles" / "base" / "action_plugins" / "base_pack.py"
-_spec = importlib.util.spec_from_file_location("base_pack", PLUGIN)
-assert _spec
-assert _spec.loader
-base_pack = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(base_pack)
+base_pack = load(PLUGIN)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,16 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.cli.conftest import CHECKOUT
+from tests.unit.scripts import load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _FILE = CHECKOUT / "roles" / "jupyterhub_users" / "filter_plugins" / "berth_roster.py"
-_SPEC = importlib.util.spec_from_file_location("berth_roster", _FILE)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-roster = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(roster)
+roster = load(_FILE)
 
 
 def read(tmp_path: Path, content: bytes) -> list[dict[str, Any]]:

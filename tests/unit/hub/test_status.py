@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,17 +11,14 @@ from typing import Any
 
 import pytest
 
+from tests.unit.scripts import load
+
 SOURCE = Path(__file__).resolve().parents[3] / "roles" / "status" / "files" / "berth_status.py"
 
 
 @pytest.fixture
 def status() -> Any:
-    specification = importlib.util.spec_from_file_location("berth_status", SOURCE)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load(SOURCE)
 
 
 def test_a_file_system_is_told_once(status: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

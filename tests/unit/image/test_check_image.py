@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.scripts import load
+
 SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "notebook_image" / "files" / "check_image.py"
-_spec = importlib.util.spec_from_file_location("check_image", SCRIPT)
-assert _spec is not None
-assert _spec.loader is not None
-check_image = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(check_image)
+check_image = load(SCRIPT)
 
 GOOD = {"uid": "1000", "home": "/home/jovyan", "server": "/opt/bin/jupyterhub-singleuser", "version": "6.1.1"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -10,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.scripts import load
+
 SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "notebook_image" / "files" / "quick_page.py"
-_spec = importlib.util.spec_from_file_location("quick_page", SCRIPT)
-assert _spec is not None
-assert _spec.loader is not None
-quick_page = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(quick_page)
+quick_page = load(SCRIPT)
 
 PLACE = "if(l===a){return r}await _.invoke()}}),a.addCommand(h.reset,{label:1})"
 """As the minifier leaves it; `_`, `a` and `h` are its names of today."""

@@ -20,6 +20,8 @@ from nativeauthenticator.orm import Base, UserInfo
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
+from tests.unit.scripts import load
+
 ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = b"an old password"
 HASH = bcrypt.hashpw(PASSWORD, bcrypt.gensalt(12))
@@ -184,14 +186,7 @@ def test_the_program_tells_it_to_the_playbook(tljh: Path) -> None:
 
 
 def filters() -> Any:
-    spec = importlib.util.spec_from_file_location(
-        "berth_adoption", ROOT / "roles/adopt/filter_plugins/berth_adoption.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(ROOT / "roles/adopt/filter_plugins/berth_adoption.py")
 
 
 class TestPlan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import socket
@@ -12,12 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.scripts import load
+
 SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "preflight" / "files" / "look.py"
-_spec = importlib.util.spec_from_file_location("look", SCRIPT)
-assert _spec is not None
-assert _spec.loader is not None
-look = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(look)
+look = load(SCRIPT)
 
 
 @pytest.mark.parametrize(

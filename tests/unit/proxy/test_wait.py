@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import threading
 import time
@@ -12,15 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.unit.scripts import load
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "proxy" / "files" / "wait.py"
-_spec = importlib.util.spec_from_file_location("wait", SCRIPT)
-assert _spec is not None
-assert _spec.loader is not None
-wait = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(wait)
+wait = load(SCRIPT)
 
 
 class Hub(BaseHTTPRequestHandler):

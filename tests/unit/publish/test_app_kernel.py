@@ -1,7 +1,6 @@
 """An app that waits for its kernel sees each answer, even one that it is not told of."""
 
 import asyncio
-import importlib.util
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +13,10 @@ import zmq.asyncio
 from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.session import Session
 
+from tests.unit.scripts import load
+
 SOURCE = Path(__file__).parents[3] / "roles/shared_notebooks/files/jupyter/berth_open.py"
-SPEC = importlib.util.spec_from_file_location("berth_open", SOURCE)
-assert SPEC is not None
-assert SPEC.loader is not None
-berth_open = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(berth_open)
+berth_open = load(SOURCE)
 
 
 @pytest.fixture
