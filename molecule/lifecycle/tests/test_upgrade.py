@@ -154,6 +154,20 @@ def test_one_that_cannot_start_is_left_again_with_its_database(
     assert (before["jupyterhub"], before["gave_up"]) == (OLDER, "")
 
 
+def test_one_whose_migration_does_not_end_is_left_again(
+    host: Host, hub: HubClient, kernel: str, tmp_path: Path
+) -> None:
+    endless = '\nimport sys, time\n\nif "upgrade-db" in sys.argv:\n    time.sleep(3600)\n'
+    slow = checkout(tmp_path / "berth", **{CONFIGURATION: (r"\Z", endless)})
+    short = {**QUICK, "jupyterhub_migration_seconds": 5}
+    with downtime(hub, "upgrade to a hub whose migration does not end, and back"):
+        said = failure(variables=short, tags=ONLY, playbook="upgrade", project=slow)
+    assert "jupyterhub upgrade-db was not done within 5 s (jupyterhub_migration_seconds)" in said
+    assert f"the release before serves again: Berth 0.0.9, JupyterHub {OLDER}" in said
+    assert revision(host) == OLDER_SCHEMA
+    assert_goes_on(host, hub, kernel)
+
+
 def test_an_upgrade(host: Host, hub: HubClient, older: Path, kernel: str) -> None:
     snapshot = report(playbook="status")["backup"]["good"]
     host.check_output("mkdir /opt/berth/venvs/hub-000000000000")
