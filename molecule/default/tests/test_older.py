@@ -1,5 +1,6 @@
 """Hosts that are not as this checkout leaves them: of an older version, or left by a converge that broke off."""
 
+import json
 from pathlib import Path
 
 import converging
@@ -47,3 +48,27 @@ def test_what_a_converge_that_broke_off_left_running_is_restarted_by_the_next(ho
     converging.converge(tags=["jupyterhub"])
     assert hub_pid(host) != before
     wait_until(hub.healthy)
+
+
+def test_what_somebody_has_taken_away_or_changed_is_set_right(host: Host, hub: HubClient) -> None:
+    daemon, leftover = "/etc/docker/daemon.json", "/etc/berth/secrets/oauth_client_secret"
+    settings, published = "/srv/berth/shared/settings.json", "/var/lib/berth/notebooks/published.tar"
+    before = host.check_output("sha256sum %s", published)
+    host.check_output("apt-get -qq remove -y mmdebstrap && apt-mark auto iproute2")
+    host.check_output("echo '{\"max-concurrent-downloads\": 2}' >%s", daemon)
+    host.check_output("chmod 0600 %s && echo more >>%s && touch %s", settings, published, leftover)
+    host.check_output("systemctl disable --quiet --now docker.service docker.socket")
+
+    roles = ["base", "docker", "shared_notebooks", "jupyterhub"]
+    converging.converge(tags=roles)
+    assert host.package("mmdebstrap").is_installed
+    assert host.check_output("apt-mark showauto iproute2") == ""
+    configured = json.loads(host.file(daemon).content)
+    assert (configured["max-concurrent-downloads"], configured["live-restore"]) == (2, True)
+    assert host.file(settings).mode == 0o644
+    assert host.check_output("sha256sum %s", published) == before
+    assert not host.file(leftover).exists
+    assert host.service("docker").is_running
+    assert host.service("docker").is_enabled
+    wait_until(hub.healthy)
+    converging.assert_converges_to_nothing(tags=roles)

@@ -2,7 +2,7 @@
 # look.sh LAID READS FOLDER...: prints the checksum of each archive LAID/NAME.tar whose files are all as they were laid, and "outdated NAME" if
 # a unit that READS/NAME tells of was started before something that it reads has changed: then a converge broke off before its
 # handlers. Each line of READS/NAME is a unit, and the files, folders and links that it reads when it starts.
-# "active UNIT" and "enabled UNIT" tell of Berth's units which run, and which start with the host; "file OWNER GROUP MODE PATH" and
+# "active UNIT" and "enabled UNIT" tell of Berth's units, and of the engine's, which run, and which start with the host; "file OWNER GROUP MODE PATH" and
 # "SHA256  PATH" of each file in one of the FOLDERs what it is and holds.
 set -u
 laid=$1
@@ -44,8 +44,8 @@ for list in "$reads"/*; do
     done <"$list"
 done
 
-systemctl list-units --plain --no-legend --full --state=active 'berth-*' | sed 's/ .*//; s/^/active /'
-systemctl list-unit-files --plain --no-legend --full --state=enabled 'berth-*' | sed 's/ .*//; s/^/enabled /'
+systemctl list-units --plain --no-legend --full --state=active 'berth-*' docker.service | sed 's/ .*//; s/^/active /'
+systemctl list-unit-files --plain --no-legend --full --state=enabled 'berth-*' docker.service | sed 's/ .*//; s/^/enabled /'
 
 find "$@" -maxdepth 1 -type f -printf 'file %u %g %m %p\n' -exec sha256sum {} + 2>/dev/null
 # A folder that is not there yet has no files in it.

@@ -14,6 +14,11 @@ PROXY_UNIT = "berth-proxy.service"
 
 PACKAGE_LISTS = Path("/var/lib/apt/lists")
 
+PACKAGE_STATES = Path("/var/lib/apt/extended_states")
+"""Which packages are there only because others need them."""
+
+SECRETS = Path("/etc/berth/secrets")
+
 HUB = Path("/opt/berth/hub")
 
 HUB_UNIT = "berth-hub.service"
@@ -71,17 +76,40 @@ def has_package_lists(folder: Path = PACKAGE_LISTS) -> bool:
     return any(folder.glob("*_Packages*"))
 
 
+def packages() -> list[str]:
+    """The packages that are wholly installed, and stay when nothing needs them any more."""
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n"]
+    shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout
+    states = PACKAGE_STATES.read_text(encoding="utf-8") if PACKAGE_STATES.exists() else ""
+    return wanted_packages(shown, states)
+
+
+def wanted_packages(shown: str, states: str) -> list[str]:
+    """Those of `dpkg-query`'s lines that are installed and, by apt's records, not just for others' sake."""
+    installed = {line.split()[1] for line in shown.splitlines() if line.startswith("installed ")}
+    automatic = {
+        found[1]
+        for record in states.split("\n\n")
+        if re.search(r"^Auto-Installed: 1$", record, re.MULTILINE)
+        and (found := re.search(r"^Package: (\S+)$", record, re.MULTILINE))
+    }
+    return sorted(installed - automatic)
+
+
 def main() -> None:
     """Look and print."""
     found = {
         "memory_mb": memory_mb(),
         "free_mb": free_mb(),
         "provisioned": Path("/etc/berth/hub.json").exists(),
+        "secrets": sorted(path.name for path in SECRETS.glob("*")),
+        "kept": Path("/srv/berth/kept.tar").exists(),
         "homes_image": Path("/srv/berth/homes.btrfs").exists(),
         "homes_settings": Path("/etc/berth/homes.json").exists(),
         "hub_version": hub_version(),
         "listeners": listeners(),
         "package_lists": has_package_lists(),
+        "packages": packages(),
     }
     print(json.dumps(found))
 

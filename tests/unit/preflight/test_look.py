@@ -43,6 +43,17 @@ def test_a_folder_without_lists_knows_no_packages(tmp_path: Path) -> None:
     assert not look.has_package_lists(tmp_path / "none")
 
 
+def test_packages_are_those_that_stay() -> None:
+    shown = "installed git\nconfig-files gone\nhalf-configured docker.io\ninstalled crun\ninstalled python3-requests\n"
+    states = (
+        "Package: crun\nArchitecture: amd64\nAuto-Installed: 0\n\n"
+        "Package: python3-requests\nArchitecture: amd64\nAuto-Installed: 1\n\n"
+        "Package: gone\nArchitecture: amd64\nAuto-Installed: 1\n\n"
+    )
+    assert look.wanted_packages(shown, states) == ["crun", "git"]
+    assert look.wanted_packages("", "") == []
+
+
 def test_this_machine() -> None:
     with socket.socket() as mine:
         mine.bind(("127.0.0.1", 0))
@@ -55,6 +66,7 @@ def test_this_machine() -> None:
     assert f"(pid {os.getpid()})" in held["name"]
     assert found["memory_mb"] > 100
     assert found["free_mb"]["/var/lib"] >= 0
+    assert found["packages"]
 
 
 def test_the_version_of_a_hub(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ PLAY = """
 class Hub(http.server.HTTPServer):
     """Knows who has an account; dies when it is asked for a change, if told so."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Answer)
         self.accounts: dict[str, str] = {}
         self.dies = False
 
@@ -73,9 +73,20 @@ def hub() -> Iterator[Hub]:
         server.shutdown()
 
 
-def add(folder: Path, url: str, **passwords: str) -> subprocess.CompletedProcess[str]:
-    """Add people whose passwords were made up, as `berth users add NAME` does."""
+def add(folder: Path, url: str, unit: str = "active", **passwords: str) -> subprocess.CompletedProcess[str]:
+    """Add people whose passwords were made up, as `berth users add NAME` does.
+
+    Args:
+        folder: Where that happens.
+        url: The hub's.
+        unit: What systemd says of it.
+        passwords: By user.
+    """
     (folder / "play.yml").write_text(PLAY)
+    systemctl = folder / "bin" / "systemctl"
+    systemctl.parent.mkdir(exist_ok=True)
+    systemctl.write_text(f"#!/bin/sh\n[ \"$*\" = 'is-active berth-hub.service' ] && echo {unit}\n[ {unit} = active ]\n")
+    systemctl.chmod(0o755)
     files = (json.dumps({"hub_url": url, "base_url": "/"}), "token")
     variables = {
         "ansible_connection": "local",
@@ -85,7 +96,6 @@ def add(folder: Path, url: str, **passwords: str) -> subprocess.CompletedProcess
             for name, password in passwords.items()
         ],
         "jupyterhub_users_passwords_to": str(folder / "passwords.csv"),
-        "__jupyterhub_users_retries": 0,
         "__jupyterhub_users_read": {
             "results": [{"content": base64.b64encode(file.encode()).decode()} for file in files]
         },
@@ -93,7 +103,11 @@ def add(folder: Path, url: str, **passwords: str) -> subprocess.CompletedProcess
     return subprocess.run(
         [Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-e", json.dumps(variables), "play.yml"],
         cwd=folder,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "PATH": f"{systemctl.parent}:{os.environ['PATH']}",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -122,12 +136,38 @@ def test_passwords_of_a_hub_that_dies_in_the_middle_come_with_the_next_run(hub: 
     assert not part.exists()
 
 
-def test_a_hub_that_does_not_run_is_told_so(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("unit", ["inactive", "failed"])
+def test_a_hub_that_does_not_run_is_told_so_at_once(hub: Hub, tmp_path: Path, unit: str) -> None:
     url = hub.url
     hub.server_close()
-    result = add(tmp_path, url, anna="first-1")
+    result = add(tmp_path, url, unit, anna="first-1")
+    assert "Wait until it listens" not in result.stdout
     said = " ".join(result.stdout.split())
     assert result.returncode == 2, result.stdout
     assert "Nothing was changed: the hub of localhost does not run" in said
     assert "first-1" not in said
     assert list(tmp_path.glob("passwords*")) == []
+
+
+def test_a_hub_that_is_just_starting_is_waited_for(hub: Hub, tmp_path: Path) -> None:
+    url, port = hub.url, hub.server_port
+    hub.server_close()
+    started: list[Hub] = []
+
+    def start() -> None:
+        started.append(Hub(port))
+        started[0].serve_forever()
+
+    later = threading.Timer(6, start)
+    later.start()
+    try:
+        result = add(tmp_path, url, "activating", anna="first-1")
+    finally:
+        later.cancel()
+        for late in started:
+            late.shutdown()
+            late.server_close()
+        later.join()
+    assert result.returncode == 0, result.stdout
+    assert started[0].accounts == {"anna": "first-1"}
+    assert "Wait until it listens" in result.stdout
