@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import bcrypt
 import pytest
 import requests
-from berth_hub import passwords
+from berth_hub import accounts, passwords
 
 from tests.unit.hub.conftest import wait_until
 from tests.unit.hub.running_hub import ADMIN_PASSWORD, FAILED_LOGINS_MAX, Hub, Running
@@ -390,3 +392,28 @@ def test_nothing_secret_and_no_breakdown_is_in_the_log(hub: Hub, alice: str) -> 
     assert GOOD not in log
     assert ADMIN_PASSWORD not in log
     assert "Uncaught exception" not in log
+
+
+def test_what_was_made_up_need_not_be_as_long_as_what_people_choose(hub: Hub) -> None:
+    hub.users({"name": "zoe", "password": "made-up", "generated": True})
+    assert hub.log_in("zoe", "made-up") is not None
+    hub.users({"name": "zoe", "state": "absent"})
+
+
+@pytest.mark.parametrize("is_back", [True, False])
+def test_who_has_started_again_meanwhile_is_stopped_before_the_account_goes(
+    monkeypatch: pytest.MonkeyPatch, *, is_back: bool
+) -> None:
+    did: list[str] = []
+
+    async def done(what: str) -> None:
+        did.append(what)
+
+    user = SimpleNamespace(
+        name="bob", spawners={"": SimpleNamespace(active=is_back)}, delete_spawners=lambda: done("servers deleted")
+    )
+    authenticator = SimpleNamespace(delete_user=lambda _: did.append("account deleted"))
+    handler = SimpleNamespace(authenticator=authenticator, users=SimpleNamespace(delete=lambda _: None))
+    monkeypatch.setattr(accounts, "stop_servers", lambda *_: done("stopped"))
+    asyncio.run(accounts.remove(handler, user))
+    assert did == (["stopped"] if is_back else []) + ["account deleted", "servers deleted"]

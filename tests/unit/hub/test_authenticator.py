@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import bcrypt
 import pytest
 from berth_hub.auth import BerthAuthenticator
+from berth_hub.secrets import readable_password
 from jupyterhub import orm
+from nativeauthenticator.orm import UserInfo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,3 +133,18 @@ def test_the_first_admins_password_is_the_one_in_the_file_and_is_not_set_again(t
     start().set_password("admin", "chosen by the admin")
     assert log_in(start(), "admin", "chosen by the admin") == "admin"
     assert log_in(start(), "admin", "from-the-file") is None
+
+
+def test_an_admin_with_a_capital_gets_in_with_the_password_that_was_made(tmp_path: Path) -> None:
+    """However long passwords must be that people choose: the one that was made has 19 characters."""
+    (tmp_path / "admin_password").write_text(f"{readable_password()}\n")
+    database = orm.new_session_factory(f"sqlite:///{tmp_path / 'hub.sqlite'}")()
+    for _ in range(2):
+        made = BerthAuthenticator(
+            db=database,
+            admin_users={"Root"},
+            admin_password_file=str(tmp_path / "admin_password"),
+            minimum_password_length=30,
+        )
+    assert [account.username for account in database.query(UserInfo)] == ["root"]
+    assert log_in(made, "Root", (tmp_path / "admin_password").read_text().strip()) == "root"

@@ -23,7 +23,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         tmp_path_factory.mktemp("hub"),
         {"shared_password": USERS, "shared_admin_password": ADMINS},
         authentication__way={"method": "shared-password"},
-        authentication__allowed_users=["alice", "bob"],
+        authentication__allowed_users=["Alice", "bob"],
         authentication__failures_per_address=PER_ADDRESS,
     ) as running:
         yield running

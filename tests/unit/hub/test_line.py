@@ -205,7 +205,11 @@ def test_only_a_berth_that_wakes_goes_past_the_line(
     """One that is gone, or is another than its user asks for now, costs as much as any other start."""
 
     async def found(_: Any) -> dict[str, Any] | None:
-        return state and {"State": state, "Config": {"Env": ["JUPYTERHUB_SERVICE_PREFIX=/user/alice/"]}}
+        return state and {
+            "State": state,
+            "Config": {"Env": ["JUPYTERHUB_SERVICE_PREFIX=/user/alice/"]},
+            "Mounts": [],
+        }
 
     monkeypatch.setattr(DockerSpawner, "get_object", found)
     monkeypatch.setattr(BerthSpawner, "get_env", lambda _: {"JUPYTERHUB_SERVICE_PREFIX": "/user/alice/"})

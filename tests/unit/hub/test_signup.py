@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ WAITING_MAX = 3
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     folder = tmp_path_factory.mktemp("hub")
-    with Running(folder, people__signup="approval", people__signup_waiting_max=WAITING_MAX) as running:
+    people: dict[str, Any] = {"people__signup": "approval", "people__signup_waiting_max": WAITING_MAX}
+    with Running(folder, authentication__trusted_fronts=["127.0.0.1"], **people) as running:
         yield running
 
 
@@ -132,6 +134,16 @@ def test_whom_the_operator_adds_does_not_wait_any_more(hub: Hub) -> None:
     assert waiting(hub) == []
     assert hub.log_in("anna", GOOD) is None
     assert hub.log_in("anna", OTHER) is not None
+
+
+def test_behind_a_front_of_the_sites_own_it_is_the_person_whose_address_counts(hub: Hub) -> None:
+    session = requests.Session()
+    # As the proxy passes it on: whom the front has named, then the front.
+    session.headers["X-Forwarded-For"] = "203.0.113.7, 127.0.0.1"
+    form = {"username": "anna", "password": GOOD, "password_confirmation": GOOD}
+    send(dataclasses.replace(hub, url=hub.hub_url), session, "signup", note="", **form)
+    (one,) = hub.users()["waiting"]
+    assert one["address"] == "203.0.113.7"
 
 
 @pytest.mark.parametrize(

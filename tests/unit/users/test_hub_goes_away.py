@@ -28,6 +28,20 @@ PLAY = """
     - {name: Hand out, ansible.builtin.include_role: {name: jupyterhub_users, tasks_from: passwords}}
 """
 
+TWO_HOSTS = """
+- hosts: all
+  gather_facts: false
+  connection: local
+  tasks:
+    - name: As the hubs answer, for one of whom anna is new
+      ansible.builtin.set_fact:
+        __jupyterhub_users_answer: {json: {passwords_set: "{{ ['anna'] if inventory_hostname == 'b' else [] }}"}}
+    - name: Lose one in the middle of the changes
+      ansible.builtin.fail: {msg: lost}
+      when: inventory_hostname == lost
+    - {name: Hand out, ansible.builtin.include_role: {name: jupyterhub_users, tasks_from: passwords}}
+"""
+
 
 class Hub(http.server.HTTPServer):
     """Knows who has an account; dies when it is asked for a change, if told so."""
@@ -171,3 +185,29 @@ def test_a_hub_that_is_just_starting_is_waited_for(hub: Hub, tmp_path: Path) -> 
     assert result.returncode == 0, result.stdout
     assert started[0].accounts == {"anna": "first-1"}
     assert "Wait until it listens" in result.stdout
+
+
+@pytest.mark.parametrize("lost", ["a", "b", "none"])
+def test_passwords_stay_where_they_are_known_while_a_host_has_failed(tmp_path: Path, lost: str) -> None:
+    (tmp_path / "play.yml").write_text(TWO_HOSTS)
+    part, handed_out = tmp_path / "passwords.csv.part", tmp_path / "passwords.csv"
+    part.write_text("name,password\nanna,first-1\n")
+    variables = {
+        "ansible_python_interpreter": sys.executable,
+        "jupyterhub_users_wanted": [{"name": "anna", "password": "first-1", "generated": True}],
+        "jupyterhub_users_passwords_to": str(handed_out),
+        "lost": lost,
+    }
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", "a,b,", "-e", json.dumps(variables), "play.yml"],
+        cwd=tmp_path,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    kept = handed_out if lost == "none" else part
+    assert (done.returncode == 0) == (lost == "none"), done.stdout
+    assert kept.read_text() == "name,password\nanna,first-1\n"
+    assert part.exists() != handed_out.exists()
+    assert (f"are in {part} until" in " ".join(done.stdout.split())) == (lost != "none")

@@ -77,6 +77,9 @@ async def _settle(user: Any, spawner: Any) -> None:
 async def remove(handler: Any, user: Any) -> None:
     """Remove a user whose servers are stopped: account, tokens, sessions, groups, lock-out."""
     name = user.name
+    # While those of others were stopped, this one's may have been started again.
+    if any(spawner.active for spawner in user.spawners.values()):
+        await stop_servers(handler, user)
     await maybe_future(handler.authenticator.delete_user(user))
     await user.delete_spawners()
     handler.users.delete(user)

@@ -52,9 +52,12 @@ class BerthAuthenticator(NativeAuthenticator):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make the accounts of admins who have none."""
         super().__init__(*args, **kwargs)
-        for name in self.admin_users:
+        # As they are asked for later; JupyterHub does so with its list after this.
+        for name in map(self.normalize_username, self.admin_users):
             if self.get_user(name) is None:
-                self.set_password(name, Path(self.admin_password_file).read_text().strip())
+                # By chance, not by somebody: what is asked of chosen ones is not asked of it.
+                password = Path(self.admin_password_file).read_bytes().strip()
+                self.store_password(name, bcrypt.hashpw(password, bcrypt.gensalt()))
 
     def check_password(self, password: str) -> None:
         """Refuse a password that an account must not have.

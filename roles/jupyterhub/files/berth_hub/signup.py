@@ -111,7 +111,7 @@ class SignUpHandler(BaseHandler):
             text = str(error)
             await self._show(name=name, note=note, problem=f"{text[:1].upper()}{text[1:]}.")
             return
-        source = source_address(self.request)
+        source = source_address(self.request, self.authenticator.allowed.trusted_fronts)
         if wait := _throttle.take(source):
             raise too_many(wait)
         # For every name, so that the time tells nothing either.

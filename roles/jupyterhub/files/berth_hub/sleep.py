@@ -96,7 +96,7 @@ class SleepingSpawner(PartedSpawner):
         if self._asleep is None:
             return False
         found = await self.get_object()
-        return self._paused and self._goes_on(self._asleep, _environment(found))
+        return self._paused and self._goes_on(self._asleep, found)
 
     async def wake(self) -> tuple[str, int] | None:
         """Address and port of the berth that slept, once its server answers; None if a new one has to be started."""
@@ -111,7 +111,7 @@ class SleepingSpawner(PartedSpawner):
         self.object_id = found["Id"]
         await self.docker("unpause", self.object_id)
         environment = _environment(found)
-        if was and self._goes_on(was, environment):
+        if was and self._goes_on(was, found):
             of_a_new_one = self.api_token
             self.api_token = environment["JUPYTERHUB_API_TOKEN"]
             self._started_for = self._name()
@@ -161,9 +161,9 @@ class SleepingSpawner(PartedSpawner):
     async def _wait_until_ready(self, address: str, port: int) -> None:
         raise NotImplementedError
 
-    def _goes_on(self, was: dict[str, Any], environment: dict[str, str]) -> bool:
+    def _goes_on(self, was: dict[str, Any], found: dict[str, Any]) -> bool:
         """Whether the berth is the one that its user asks for now, and of this hub."""
-        told = self.get_env()
+        told, environment = self.get_env(), _environment(found)
         return was["profile"] == self.last_profile and all(
             str(told.get(name, "")) == environment.get(name, "") for name in SAME_AS_BEFORE
         )
@@ -261,9 +261,14 @@ class SleepHandler(APIHandler):
         user, spawner = self._found(user_name, server_name)
         if spawner.active or not spawner.will_resume:
             raise web.HTTPError(400, f"{spawner._log_name} does not sleep")  # noqa: SLF001
-        await spawner.end_sleep()
-        spawner.orm_spawner.state = spawner.get_state()
-        self.db.commit()
+        # Takes seconds: for whoever wants to start it meanwhile, it is stopping.
+        spawner._stop_pending = True  # noqa: SLF001
+        try:
+            await spawner.end_sleep()
+            spawner.orm_spawner.state = spawner.get_state()
+            self.db.commit()
+        finally:
+            spawner._stop_pending = False  # noqa: SLF001
         user.spawners.pop(server_name, None)
         self.set_status(204)
 

@@ -10,7 +10,7 @@ from berth_names import container_name
 from docker.errors import APIError, DockerException
 from traitlets import Dict, Integer, Unicode, default
 
-from berth_hub.allotment import SHARED_IN_BERTH, SNAPSHOTS_IN_BERTH, Allotment, device_requests
+from berth_hub.allotment import FOLDERS_IN_BERTH, SHARED_IN_BERTH, SNAPSHOTS_IN_BERTH, Allotment, device_requests
 from berth_hub.homes import ensure_home
 from berth_hub.line import OrderlySpawner
 from berth_hub.monitoring.failures import recorded
@@ -108,6 +108,15 @@ class BerthSpawner(OrderlySpawner, SleepingSpawner):
         address, port = await super().start()
         await self._wait_until_ready(address, port)
         return address, port
+
+    def _goes_on(self, was: dict[str, Any], found: dict[str, Any]) -> bool:
+        """As before, and with no shared folder that its user may not have any more."""
+        allowed = dict.fromkeys(self.read_only_folders, False) | dict.fromkeys(self.folders, True)
+        within = f"{self.home_in_berth}/{FOLDERS_IN_BERTH}/"
+        mounted = [mount for mount in found["Mounts"] if mount["Destination"].startswith(within)]
+        return super()._goes_on(was, found) and all(
+            mount["Source"] in allowed and (allowed[mount["Source"]] or not mount["RW"]) for mount in mounted
+        )
 
     async def poll(self) -> Any:
         """None while the server runs; waits for an engine, or a broker, that does not answer.

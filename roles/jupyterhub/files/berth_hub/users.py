@@ -142,7 +142,8 @@ class UsersHandler(APIHandler):
                 raise ValueError("has both a password and a password_hash: leave one out")
         elif entry.state == "present" and entry.password is None and entry.name not in known.users:
             raise ValueError(f"{entry.name!r} is new and needs a password")
-        if entry.password is not None:
+        # One that was made up is longer than any that is guessed, whatever the least is.
+        if entry.password is not None and not entry.generated:
             self.authenticator.check_password(entry.password)
 
     def _check_groups(self, entry: Wanted) -> None:

@@ -89,7 +89,8 @@ class Guarded(Authenticator):
 
     async def check_allowed(self, username: str, authentication: Any = None) -> bool:
         """Whether somebody whose name is certain may log in."""
-        if self.allowed.everybody or username in self.allowed.allowed_users or username in self.admin_users:
+        allowed = map(self.normalize_username, self.allowed.allowed_users)
+        if self.allowed.everybody or username in self.admin_users or username in allowed:
             return True
         return await self._in_any(self.allowed.allowed_groups + self.allowed.admin_groups, username, authentication)
 
