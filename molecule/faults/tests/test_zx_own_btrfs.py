@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import PASSWORD
-from converging import assert_converges_to_nothing, converge, refusal
+from converging import assert_converges_to_nothing, converge, failure, refusal
 from host_program import HOMES, OnHost, skip_without_btrfs
 from hub_client import HubClient, wait_until
 from testinfra.host import Host
@@ -42,6 +42,18 @@ def mounted(hub: HubClient, host: Host) -> Iterator[None]:
     yield
     host.check_output(f"{STOP}; umount {HOMES} && rmdir {HOMES} && mv {ASIDE} {HOMES} && rm {DISK}")
     converge(tags=TAGS)
+    wait_until(hub.healthy)
+
+
+def test_homes_in_which_somebody_has_begun_to_work_meanwhile_stay_as_they_are(hub: HubClient, host: Host) -> None:
+    wanted = "until grep -q 'subvolumes.*true' /etc/berth/homes.json; do sleep 0.05; done"
+    image = host.check_output("docker images --format '{{.Repository}}:{{.Tag}}' | grep ^berth/ | head -n 1")
+    host.check_output("docker create --name=berth-comes --label=berth.home=%s %s sleep 600", HOME, image)
+    host.check_output(f"nohup sh -c '{wanted}; docker start berth-comes' >/dev/null 2>&1 &")
+    said = failure(variables=WANTED, tags=TAGS)
+    assert "in which nobody may work meanwhile: stop the servers first (berth-comes)" in said
+    host.check_output("docker rm --force berth-comes")
+    assert host.run(f"btrfs subvolume show {HOME}").failed
     wait_until(hub.healthy)
 
 
