@@ -161,8 +161,11 @@ def adopt(source: str, owner: str) -> dict[str, Any]:
             path.mkdir(mode=0o700)
         _give(made, owner)
         changed = placing.copy(origin, made[-1], placing.as_nobody_else(made[-1], *_numbers(owner)))
+        put = placing.put(made[0], placing.HOMES, name, folder)
+        # Not before: what was noted and then failed would never be brought, if there is a home. What was put and not
+        # noted, since the host went down in between, is told as a clash, and at most brought twice.
         adopting.note(source, "homes", [name])
-        return {"folder": placing.put(made[0], placing.HOMES, name, folder), "changed_meanwhile": changed}
+        return {"folder": put, "changed_meanwhile": changed}
     finally:
         shutil.rmtree(waiting)
 

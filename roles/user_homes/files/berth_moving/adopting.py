@@ -271,7 +271,7 @@ def noted(source: str) -> dict[str, list[str]]:
 
 
 def note(source: str, kind: str, names: Iterable[str]) -> None:
-    """Note that homes or accounts are brought: before they are, since what is there then is ours."""
+    """Note that homes are brought, once they are, or accounts, before they are, since what is there then is ours."""
     known = json.loads(NOTE.read_text(encoding="utf-8")) if NOTE.exists() else {}
     mine = known.setdefault(source, {"homes": [], "accounts": []})
     mine[kind] = sorted({*mine[kind], *names})
