@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+import berth_projects
 import berth_storage
 import berth_volumes
 import pytest
@@ -163,6 +164,24 @@ def test_a_file_system_without_subvolumes_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Inappropriate ioctl"):
         berth_volumes.make(tmp_path / "alice", 0o700, wanted)
     assert not (tmp_path / "alice").exists()
+
+
+def test_what_is_removed_by_a_descriptor_is_what_is_there_and_not_what_it_links_to(tmp_path: Path) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    for folder in (home / "-rf" / "inner", elsewhere):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("x")
+    (home / "link").symlink_to(elsewhere)
+    with berth_projects.opened(home) as inside:
+        for name in ("-rf", "link", "never there"):
+            berth_volumes.remove(name, inside)
+    assert list(home.iterdir()) == []
+    assert (elsewhere / "file").read_text() == "x"
+
+
+def test_what_cannot_be_removed_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"rm -rf: .*File name too long"):
+        berth_volumes.remove(tmp_path / ("x" * 300))
 
 
 def test_users_cannot_write_where_their_snapshots_are(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ account FILE             prints the account that is in an archive
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import socket
@@ -61,7 +62,7 @@ def export(name: str, owner: str) -> dict[str, Any]:
         manifest = archive.pack(home, place / FILE, account, about)
         _give([place / FILE, place], owner)
     except BaseException:
-        shutil.rmtree(place)
+        berth_volumes.remove(place)
         raise
     return {"path": str(place / FILE), "manifest": manifest}
 
@@ -98,7 +99,7 @@ def take(name: str, folder: str) -> dict[str, Any]:
     if folder and berth_volumes.settings().subvolumes:
         # It is a copy, and no folder leaves a subvolume by a rename.
         with berth_projects.opened(home) as inside:
-            shutil.rmtree(folder, dir_fd=inside)
+            berth_volumes.remove(folder, inside)
     else:
         (home / folder).rename(placing.aside(placing.HOMES, "in", name) / HOME)
     return {}
@@ -106,7 +107,8 @@ def take(name: str, folder: str) -> dict[str, Any]:
 
 def end(direction: str, name: str) -> dict[str, Any]:
     """Remove what was put aside."""
-    shutil.rmtree(placing.aside(placing.HOMES, direction, name), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        berth_volumes.remove(placing.aside(placing.HOMES, direction, name))
     return {}
 
 
@@ -167,7 +169,7 @@ def adopt(source: str, owner: str) -> dict[str, Any]:
         adopting.note(source, "homes", [name])
         return {"folder": put, "changed_meanwhile": changed}
     finally:
-        shutil.rmtree(waiting)
+        berth_volumes.remove(waiting)
 
 
 def noted(source: str, *names: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+import berth_volumes
 from berth_names import directory_name
 from berth_projects import opened
 
@@ -61,7 +62,7 @@ def begin(homes: Path, direction: str, name: str, needed: int) -> Path:
     """
     place = aside(homes, direction, name)
     if place.exists():
-        shutil.rmtree(place)
+        berth_volumes.remove(place)
     free = shutil.disk_usage(homes).free
     if free < needed + SPARE_BYTES:
         raise MovingError(
@@ -218,8 +219,7 @@ def _copy_into(source: Path, home: Path, inside: int, name: str) -> None:
     try:
         copy(source, home, [*before, "sh", name])
     except MovingError:
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(name, dir_fd=inside)
+        berth_volumes.remove(name, inside)
         raise
 
 
