@@ -5,18 +5,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
 import shutil
 import stat
 import subprocess
 import tarfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import berth_volumes
 import pytest
 from berth_moving import __main__ as program
 from berth_moving import archive, contents, placing
 from berth_moving.contents import MovingError
+
+from tests.unit.trees import nest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -241,6 +247,49 @@ def test_what_the_manifest_says_must_be_so(home: Path, tmp_path: Path) -> None:
         with pytest.raises(MovingError, match=r"manifest|no archive"):
             archive.inspect(tmp_path / "b.tar")
     assert json.loads(json.dumps(archive.inspect(tmp_path / "a.tar")[0]))["user"] == "alice"
+
+
+class TestMeasure:
+    """What a home takes is known whatever is in it, and whoever works there."""
+
+    def test_files_and_bytes_are_counted(self, home: Path, tmp_path: Path) -> None:
+        fill(home)
+        blocks = [path.lstat().st_blocks for path in home.rglob("*")]
+        regular = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
+        assert placing.measure(home) == (len(regular), 512 * sum(blocks))
+        (tmp_path / "link").symlink_to(home)
+        assert placing.measure(tmp_path / "link") == placing.measure(home)
+
+    @pytest.mark.parametrize(("name", "levels"), [("a", 1100), ("b" * 200, 25)])
+    def test_however_deep_it_is(self, home: Path, name: str, levels: int) -> None:
+        nest(home, name, levels)
+        try:
+            files, size = placing.measure(home)
+        finally:
+            berth_volumes.remove(home)
+        assert files == 1
+        assert size >= 5000
+
+    def test_what_goes_meanwhile_is_passed_over(self, home: Path) -> None:
+        paths = [home / str(number) for number in range(5000)]
+        for path in paths:
+            path.touch()
+        ended = threading.Event()
+
+        def change() -> None:
+            for path in itertools.cycle(paths):
+                path.unlink()
+                path.touch()
+                if ended.is_set():
+                    return
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(change)
+            try:
+                counted = [placing.measure(home)[0] for _ in range(5)]
+            finally:
+                ended.set()
+        assert min(counted) > len(paths) // 2
 
 
 class TestPut:

@@ -56,7 +56,8 @@ def export(name: str, owner: str) -> dict[str, Any]:
     if not home.is_dir() or home.is_symlink():
         raise MovingError(f"there is no home of {name!r}")
     account["password_hash"] = accounts.password_hash(accounts.DATABASE, name) if account["known"] else None
-    place = placing.begin(placing.HOMES, "out", name, placing.used(home))
+    _, size = placing.measure(home)
+    place = placing.begin(placing.HOMES, "out", name, size)
     try:
         about = {"user": name, "host": socket.gethostname(), "admin": bool(account["admin"])}
         manifest = archive.pack(home, place / FILE, account, about)
@@ -122,7 +123,7 @@ def people(kind: str, source: str, data: str) -> dict[str, Any]:
         except ValueError as error:
             told.append({"name": one.name, "problem": str(error)})
             continue
-        files, size = adopting.measure(one.home) if one.home else (0, 0)
+        files, size = placing.measure(one.home) if one.home else (0, 0)
         told.append(
             {
                 "name": one.name,
@@ -155,7 +156,8 @@ def adopt(source: str, owner: str) -> dict[str, Any]:
     name, origin, folder = told["name"], Path(told["home"]), told["folder"]
     if not folder and (placing.HOMES / directory_name(name)).exists():
         raise MovingError(f"{name!r} has a home already")
-    waiting = placing.begin(placing.HOMES, "in", name, placing.used(origin))
+    _, size = placing.measure(origin)
+    waiting = placing.begin(placing.HOMES, "in", name, size)
     try:
         made = [waiting / HOME, *([waiting / HOME / told["place"]] if told["place"] else [])]
         berth_volumes.make(made[0], 0o700, berth_volumes.settings())

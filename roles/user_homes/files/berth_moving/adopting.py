@@ -10,11 +10,9 @@ import dbm
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import shutil
 import sqlite3
-import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -248,17 +246,6 @@ def _first_use(path: Path) -> dict[str, str]:
 
 def _if_folder(path: Path) -> Path | None:
     return path if path.is_dir() else None
-
-
-def measure(home: Path) -> tuple[int, int]:
-    """How many files there are, and how many bytes they take on the disk."""
-    files = size = 0
-    for place, folders, names in os.walk(home):
-        for name in (*folders, *names):
-            found = Path(place, name).lstat()
-            files += stat.S_ISREG(found.st_mode)
-            size += 512 * found.st_blocks
-    return files, size
 
 
 def noted(source: str) -> dict[str, list[str]]:

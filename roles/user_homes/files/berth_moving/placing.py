@@ -73,13 +73,20 @@ def begin(homes: Path, direction: str, name: str, needed: int) -> Path:
     return place
 
 
-def used(home: Path) -> int:
-    """Bytes that a home takes on the disk, at most: what is counted twice is a file with several names."""
-    total = 0
-    for place, folders, names in os.walk(home):
-        for name in (*folders, *names):
-            total += 512 * Path(place, name).lstat().st_blocks
-    return total
+def measure(home: Path) -> tuple[int, int]:
+    """How many files there are in a home, and how many bytes it takes on the disk.
+
+    At most: a file with several names is counted as often. What goes meanwhile is passed over. By find, which folders
+    within one another never get too deep for.
+    """
+    files = size = 0
+    command = ["find", "-H", str(home), "-ignore_readdir_race", "-mindepth", "1", "-printf", r"%y %b\n"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        for line in cast("IO[bytes]", process.stdout):
+            kind, blocks = line.split()
+            files += kind == b"f"
+            size += 512 * int(blocks)
+    return files, size
 
 
 def as_nobody_else(target: Path, uid: int, gid: int) -> list[str]:
