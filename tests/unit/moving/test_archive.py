@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import itertools
@@ -247,6 +248,56 @@ def test_what_the_manifest_says_must_be_so(home: Path, tmp_path: Path) -> None:
         with pytest.raises(MovingError, match=r"manifest|no archive"):
             archive.inspect(tmp_path / "b.tar")
     assert json.loads(json.dumps(archive.inspect(tmp_path / "a.tar")[0]))["user"] == "alice"
+
+
+def refuse(path: Path, *_: object) -> None:
+    """What a file system does that has no modes, or no links."""
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+
+class TestKeep:
+    """An archive gets its name where there are links and modes, and where there are not; it never replaces anything."""
+
+    @pytest.fixture(params=["links", "FAT"])
+    def file(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+        (home / "file").write_text("hers")
+        packed(home, tmp_path / "archive")
+
+        if request.param == "FAT":
+            monkeypatch.setattr(type(home), "chmod", refuse)
+            monkeypatch.setattr(type(home), "hardlink_to", refuse)
+        return tmp_path / "archive"
+
+    def test_it_has_its_name_and_no_other(self, file: Path, tmp_path: Path) -> None:
+        content = file.read_bytes()
+        assert program.keep(str(file), str(tmp_path / "anna.tar"))["file"] == str(tmp_path / "anna.tar")
+        assert (tmp_path / "anna.tar").read_bytes() == content
+        assert not file.exists()
+
+    @pytest.mark.parametrize("link", [True, False])
+    def test_what_is_there_stays(
+        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, link: bool
+    ) -> None:
+        target = tmp_path / "anna.tar"
+        if link:
+            target.symlink_to(tmp_path / "nowhere")
+        else:
+            target.write_text("older")
+        for _ in range(2):
+            with pytest.raises(FileExistsError):
+                program.keep(str(file), str(target))
+            # And if it came after the file system had said that it has no links.
+            monkeypatch.setattr(type(file), "hardlink_to", refuse)
+        assert file.exists()
+        assert target.is_symlink() if link else target.read_text() == "older"
+
+    def test_no_empty_file_is_left(self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(type(file), "hardlink_to", refuse)
+        monkeypatch.setattr(type(file), "replace", refuse)
+        with pytest.raises(PermissionError):
+            program.keep(str(file), str(tmp_path / "anna.tar"))
+        assert file.exists()
+        assert not (tmp_path / "anna.tar").exists()
 
 
 class TestMeasure:

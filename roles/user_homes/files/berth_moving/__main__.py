@@ -188,12 +188,31 @@ def inspect(file: str) -> dict[str, Any]:
 
 
 def keep(file: str, target: str) -> dict[str, Any]:
-    """Give an archive its name, once all of it is there and well."""
+    """Give an archive its name, once all of it is there and well.
+
+    Raises:
+        FileExistsError: Something has that name.
+    """
     found = inspect(file)
-    Path(file).chmod(0o600)
-    # Unlike a rename, a link replaces nothing.
-    Path(target).hardlink_to(file)
-    Path(file).unlink()
+    # FAT has no modes.
+    with contextlib.suppress(PermissionError):
+        Path(file).chmod(0o600)
+    try:
+        # Unlike a rename, a link replaces nothing.
+        Path(target).hardlink_to(file)
+    except FileExistsError:
+        raise
+    except OSError:
+        # FAT, as sticks have it, and many network folders have no links: there an empty file takes the name first.
+        Path(target).touch(0o600, exist_ok=False)
+        try:
+            Path(file).replace(target)
+        except OSError:
+            if Path(target).stat().st_size == 0:
+                Path(target).unlink()
+            raise
+    else:
+        Path(file).unlink()
     return {**found, "file": target}
 
 
