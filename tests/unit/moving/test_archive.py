@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import berth_volumes
@@ -233,6 +234,21 @@ def test_a_file_that_changes_meanwhile_is_counted(home: Path, tmp_path: Path, mo
 def test_a_home_that_cannot_be_read_is_no_archive(home: Path, tmp_path: Path) -> None:
     with pytest.raises(MovingError, match="cannot be read"):
         packed(home / "not there", tmp_path / "a.tar")
+
+
+def test_space_is_asked_for_by_what_an_archive_holds(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "zeros").write_bytes(bytes(50_000_000))
+    monkeypatch.setattr(placing, "HOMES", home.parent)
+    # Enough for the archive, and for what a manifest may claim.
+    free = placing.SPARE_BYTES + 5_000_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    place = placing.begin(home.parent, "in", "bob", 0)
+    packed(home, place / program.FILE)
+    with pytest.raises(MovingError, match=r"2\d\d MB are needed where .*homes is, and 204 MB are free"):
+        program.unpack("bob", f"{os.getuid()}:{os.getgid()}")
+    assert [path.name for path in place.iterdir()] == [program.FILE]
+    program.end("in", "bob")
+    assert list(home.parent.iterdir()) == [home]
 
 
 def test_what_the_manifest_says_must_be_so(home: Path, tmp_path: Path) -> None:

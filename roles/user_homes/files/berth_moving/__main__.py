@@ -82,6 +82,8 @@ def unpack(name: str, owner: str) -> dict[str, Any]:
     _give([place], "0:0")
     _, _, part = archive.inspect(place / FILE)
     contents = archive.look_through(place / FILE, part)
+    # The manifest, which space was asked for by until here, says what whoever made the archive wants it to.
+    placing.require_space(placing.HOMES, contents.space())
     target = place / HOME
     berth_volumes.make(target, 0o700, berth_volumes.settings())
     _give([target], owner)

@@ -63,14 +63,27 @@ def begin(homes: Path, direction: str, name: str, needed: int) -> Path:
     place = aside(homes, direction, name)
     if place.exists():
         berth_volumes.remove(place)
+    require_space(homes, needed)
+    place.mkdir(mode=0o700)
+    return place
+
+
+def require_space(homes: Path, needed: int) -> None:
+    """Refuse what would not leave enough space to those who work.
+
+    Args:
+        homes: Directory of all homes.
+        needed: Bytes that it will take.
+
+    Raises:
+        MovingError: There is too little space.
+    """
     free = shutil.disk_usage(homes).free
     if free < needed + SPARE_BYTES:
         raise MovingError(
             f"{(needed + SPARE_BYTES) // 2**20} MB are needed where {homes} is, and {free // 2**20} MB are free: free"
             " some first"
         )
-    place.mkdir(mode=0o700)
-    return place
 
 
 def measure(home: Path) -> tuple[int, int]:
