@@ -12,6 +12,8 @@ import berth_volumes
 import pytest
 from berth_homes import Homes, delete_home, home_of
 
+from tests.unit.trees import nest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -66,6 +68,21 @@ def test_a_copy_that_differs_is_found(tmp_path: Path, name: str, change: Callabl
     berth_volumes.copy(one, other)
     change(other / name)
     assert berth_storage.difference(one, other).startswith(str(one))
+
+
+def test_folders_within_folders_are_compared_however_deep(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    nest(one, "a", 1100)
+    try:
+        berth_volumes.copy(one, other)
+        assert berth_storage.difference(one, other) == ""
+        inner = other / "/".join(["a"] * 1100) / "file"
+        inner.write_bytes(b"x")
+        assert berth_storage.difference(one, other) == str(one / inner.relative_to(other))
+    finally:
+        for folder in (one, other):
+            berth_volumes.remove(folder)
 
 
 @pytest.fixture
