@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import socket
 import stat
 import sys
@@ -156,10 +155,11 @@ def delete_home(root: Path, name: str) -> bool:
     # Out of the way first: a name that is used again must not find half of what was.
     doomed = Path(tempfile.mkdtemp(prefix=_DOOMED, dir=root))
     home.rename(doomed / "home")
-    shutil.rmtree(doomed)
+    berth_volumes.remove(doomed)
     # What a deletion that was interrupted had left, unless another run is at it right now.
     for leftover in root.glob(f"{_DOOMED}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            berth_volumes.remove(leftover)
     return True
 
 

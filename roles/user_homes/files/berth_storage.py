@@ -139,20 +139,29 @@ def move(source: Path, target: Path) -> list[str]:
 
 def difference(one: Path, other: Path) -> str:
     """The first path at which two trees differ, in contents, kind, mode, owner or time; empty if they are the same."""
+    # Not by calling itself: folders may be deeper within one another than Python may.
+    waiting = [(one, other)]
+    while waiting:
+        one, other = waiting.pop()
+        if _differ(one, other):
+            return str(one)
+        if _is_folder(one):
+            names, there = (sorted(path.name for path in folder.iterdir()) for folder in (one, other))
+            if names != there:
+                return str(one)
+            waiting += [(one / name, other / name) for name in reversed(names)]
+    return ""
+
+
+def _differ(one: Path, other: Path) -> bool:
+    """Whether two paths do, whatever is in them if they are folders."""
     ours, theirs = one.lstat(), other.lstat()
     kind = stat.S_IFMT(ours.st_mode)
-    if _known(ours) != _known(theirs):
-        return str(one)
-    if kind == stat.S_IFLNK and one.readlink() != other.readlink():
-        return str(one)
-    if kind == stat.S_IFREG and not filecmp.cmp(one, other, shallow=False):
-        return str(one)
-    if kind != stat.S_IFDIR:
-        return ""
-    names, there = (sorted(path.name for path in folder.iterdir()) for folder in (one, other))
-    if names != there:
-        return str(one)
-    return next((found for name in names if (found := difference(one / name, other / name))), "")
+    return (
+        _known(ours) != _known(theirs)
+        or (kind == stat.S_IFLNK and one.readlink() != other.readlink())
+        or (kind == stat.S_IFREG and not filecmp.cmp(one, other, shallow=False))
+    )
 
 
 def _known(status: os.stat_result) -> tuple[int, ...]:

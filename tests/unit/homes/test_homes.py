@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import berth_volumes
 import pytest
 from berth_homes import Homes, delete_home, ensure_home
+
+from tests.unit.trees import nest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,6 +151,35 @@ def test_what_an_interrupted_deletion_left_goes_with_the_next(root: Path) -> Non
     ensure(root, "alice")
     assert delete_home(root, "alice")
     assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "levels"), [("a", 1100), ("b" * 200, 25)])
+def test_folders_within_folders_are_deleted_however_deep(root: Path, name: str, levels: int) -> None:
+    nest(ensure(root, "mallory"), name, levels)
+    (root / ".deleted-x1").mkdir()
+    nest(root / ".deleted-x1", name, levels)
+    try:
+        assert delete_home(root, "mallory")
+        assert list(root.iterdir()) == []
+    finally:
+        subprocess.run(["rm", "-rf", root], check=True)
+
+
+def test_a_leftover_that_stays_does_not_keep_others_from_being_deleted(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / ".deleted-x1").mkdir()
+    ensure(root, "alice")
+    works = berth_volumes.remove
+
+    def remove(path: Path) -> None:
+        if path.name == ".deleted-x1":
+            raise OSError("rm -rf: cannot remove it: Operation not permitted")
+        works(path)
+
+    monkeypatch.setattr(berth_volumes, "remove", remove)
+    assert delete_home(root, "alice")
+    assert [path.name for path in root.iterdir()] == [".deleted-x1"]
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "../alice", "a\nb"])

@@ -6,10 +6,13 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+import berth_projects
 import berth_storage
 import berth_volumes
 import pytest
 from berth_homes import Homes, delete_home, home_of
+
+from tests.unit.trees import nest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +68,21 @@ def test_a_copy_that_differs_is_found(tmp_path: Path, name: str, change: Callabl
     berth_volumes.copy(one, other)
     change(other / name)
     assert berth_storage.difference(one, other).startswith(str(one))
+
+
+def test_folders_within_folders_are_compared_however_deep(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    nest(one, "a", 1100)
+    try:
+        berth_volumes.copy(one, other)
+        assert berth_storage.difference(one, other) == ""
+        inner = other / "/".join(["a"] * 1100) / "file"
+        inner.write_bytes(b"x")
+        assert berth_storage.difference(one, other) == str(one / inner.relative_to(other))
+    finally:
+        for folder in (one, other):
+            berth_volumes.remove(folder)
 
 
 @pytest.fixture
@@ -163,6 +181,24 @@ def test_a_file_system_without_subvolumes_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Inappropriate ioctl"):
         berth_volumes.make(tmp_path / "alice", 0o700, wanted)
     assert not (tmp_path / "alice").exists()
+
+
+def test_what_is_removed_by_a_descriptor_is_what_is_there_and_not_what_it_links_to(tmp_path: Path) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    for folder in (home / "-rf" / "inner", elsewhere):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("x")
+    (home / "link").symlink_to(elsewhere)
+    with berth_projects.opened(home) as inside:
+        for name in ("-rf", "link", "never there"):
+            berth_volumes.remove(name, inside)
+    assert list(home.iterdir()) == []
+    assert (elsewhere / "file").read_text() == "x"
+
+
+def test_what_cannot_be_removed_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"rm -rf: .*File name too long"):
+        berth_volumes.remove(tmp_path / ("x" * 300))
 
 
 def test_users_cannot_write_where_their_snapshots_are(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dbm.dumb
 import importlib.util
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any, ClassVar
 
 import bcrypt
 import pytest
-from berth_moving import adopting
+from berth_moving import __main__ as program
+from berth_moving import adopting, placing
 from berth_moving.contents import MovingError
 from dockerspawner import DockerSpawner
 from jupyterhub import orm
@@ -264,3 +267,37 @@ def test_what_was_brought_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     adopting.note("tljh:", "accounts", ["anna"])
     adopting.note("tljh:/copy", "homes", ["zoe"])
     assert adopting.noted("tljh:") == {"homes": ["anna", "bert"], "accounts": ["anna"]}
+
+
+@pytest.mark.parametrize("folder", ["", "adopted-1"])
+def test_what_could_not_be_put_in_its_place_is_not_taken_for_brought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    homes, origin = tmp_path / "homes", tmp_path / "jupyter-anna"
+    for path in (homes, origin):
+        path.mkdir()
+    (origin / "file").write_text("hers")
+    monkeypatch.setattr(adopting, "NOTE", tmp_path / "adopted.json")
+    monkeypatch.setattr(placing, "HOMES", homes)
+    monkeypatch.setattr(placing, "as_nobody_else", lambda target, *_: ["env", f"--chdir={target}"])
+    owner, works = f"{os.getuid()}:{os.getgid()}", placing.put
+
+    def adopt() -> dict[str, Any]:
+        told = {"name": "anna", "home": str(origin), "place": "", "folder": folder}
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(told)))
+        return program.adopt("tljh:", owner)
+
+    def full(*_: object) -> str:
+        raise MovingError("the home could not be unpacked: Disk quota exceeded")
+
+    monkeypatch.setattr(placing, "put", full)
+    with pytest.raises(MovingError, match="quota"):
+        adopt()
+    assert adopting.noted("tljh:")["homes"] == []
+    assert list(homes.iterdir()) == []
+    monkeypatch.setattr(placing, "put", works)
+    if folder:
+        (homes / "anna").mkdir()
+    assert adopt() == {"folder": folder, "changed_meanwhile": 0}
+    assert adopting.noted("tljh:")["homes"] == ["anna"]
+    assert (homes / "anna" / folder / "file").read_text() == "hers"

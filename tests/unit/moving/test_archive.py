@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
+import itertools
 import json
 import os
 import shutil
 import stat
 import subprocess
 import tarfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import berth_volumes
 import pytest
 from berth_moving import __main__ as program
 from berth_moving import archive, contents, placing
 from berth_moving.contents import MovingError
+
+from tests.unit.trees import nest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -228,6 +236,21 @@ def test_a_home_that_cannot_be_read_is_no_archive(home: Path, tmp_path: Path) ->
         packed(home / "not there", tmp_path / "a.tar")
 
 
+def test_space_is_asked_for_by_what_an_archive_holds(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "zeros").write_bytes(bytes(50_000_000))
+    monkeypatch.setattr(placing, "HOMES", home.parent)
+    # Enough for the archive, and for what a manifest may claim.
+    free = placing.SPARE_BYTES + 5_000_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    place = placing.begin(home.parent, "in", "bob", 0)
+    packed(home, place / program.FILE)
+    with pytest.raises(MovingError, match=r"2\d\d MB are needed where .*homes is, and 204 MB are free"):
+        program.unpack("bob", f"{os.getuid()}:{os.getgid()}")
+    assert [path.name for path in place.iterdir()] == [program.FILE]
+    program.end("in", "bob")
+    assert list(home.parent.iterdir()) == [home]
+
+
 def test_what_the_manifest_says_must_be_so(home: Path, tmp_path: Path) -> None:
     packed(home, tmp_path / "a.tar")
     content = (tmp_path / "a.tar").read_bytes()
@@ -241,6 +264,99 @@ def test_what_the_manifest_says_must_be_so(home: Path, tmp_path: Path) -> None:
         with pytest.raises(MovingError, match=r"manifest|no archive"):
             archive.inspect(tmp_path / "b.tar")
     assert json.loads(json.dumps(archive.inspect(tmp_path / "a.tar")[0]))["user"] == "alice"
+
+
+def refuse(path: Path, *_: object) -> None:
+    """What a file system does that has no modes, or no links."""
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+
+class TestKeep:
+    """An archive gets its name where there are links and modes, and where there are not; it never replaces anything."""
+
+    @pytest.fixture(params=["links", "FAT"])
+    def file(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+        (home / "file").write_text("hers")
+        packed(home, tmp_path / "archive")
+
+        if request.param == "FAT":
+            monkeypatch.setattr(type(home), "chmod", refuse)
+            monkeypatch.setattr(type(home), "hardlink_to", refuse)
+        return tmp_path / "archive"
+
+    def test_it_has_its_name_and_no_other(self, file: Path, tmp_path: Path) -> None:
+        content = file.read_bytes()
+        assert program.keep(str(file), str(tmp_path / "anna.tar"))["file"] == str(tmp_path / "anna.tar")
+        assert (tmp_path / "anna.tar").read_bytes() == content
+        assert not file.exists()
+
+    @pytest.mark.parametrize("link", [True, False])
+    def test_what_is_there_stays(
+        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, link: bool
+    ) -> None:
+        target = tmp_path / "anna.tar"
+        if link:
+            target.symlink_to(tmp_path / "nowhere")
+        else:
+            target.write_text("older")
+        for _ in range(2):
+            with pytest.raises(FileExistsError):
+                program.keep(str(file), str(target))
+            # And if it came after the file system had said that it has no links.
+            monkeypatch.setattr(type(file), "hardlink_to", refuse)
+        assert file.exists()
+        assert target.is_symlink() if link else target.read_text() == "older"
+
+    def test_no_empty_file_is_left(self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(type(file), "hardlink_to", refuse)
+        monkeypatch.setattr(type(file), "replace", refuse)
+        with pytest.raises(PermissionError):
+            program.keep(str(file), str(tmp_path / "anna.tar"))
+        assert file.exists()
+        assert not (tmp_path / "anna.tar").exists()
+
+
+class TestMeasure:
+    """What a home takes is known whatever is in it, and whoever works there."""
+
+    def test_files_and_bytes_are_counted(self, home: Path, tmp_path: Path) -> None:
+        fill(home)
+        blocks = [path.lstat().st_blocks for path in home.rglob("*")]
+        regular = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
+        assert placing.measure(home) == (len(regular), 512 * sum(blocks))
+        (tmp_path / "link").symlink_to(home)
+        assert placing.measure(tmp_path / "link") == placing.measure(home)
+
+    @pytest.mark.parametrize(("name", "levels"), [("a", 1100), ("b" * 200, 25)])
+    def test_however_deep_it_is(self, home: Path, name: str, levels: int) -> None:
+        nest(home, name, levels)
+        try:
+            files, size = placing.measure(home)
+        finally:
+            berth_volumes.remove(home)
+        assert files == 1
+        assert size >= 5000
+
+    def test_what_goes_meanwhile_is_passed_over(self, home: Path) -> None:
+        paths = [home / str(number) for number in range(5000)]
+        for path in paths:
+            path.touch()
+        ended = threading.Event()
+
+        def change() -> None:
+            for path in itertools.cycle(paths):
+                path.unlink()
+                path.touch()
+                if ended.is_set():
+                    return
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(change)
+            try:
+                counted = [placing.measure(home)[0] for _ in range(5)]
+            finally:
+                ended.set()
+        assert min(counted) > len(paths) // 2
 
 
 class TestPut:

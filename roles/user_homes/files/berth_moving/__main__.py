@@ -20,6 +20,7 @@ account FILE             prints the account that is in an archive
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import socket
@@ -55,13 +56,14 @@ def export(name: str, owner: str) -> dict[str, Any]:
     if not home.is_dir() or home.is_symlink():
         raise MovingError(f"there is no home of {name!r}")
     account["password_hash"] = accounts.password_hash(accounts.DATABASE, name) if account["known"] else None
-    place = placing.begin(placing.HOMES, "out", name, placing.used(home))
+    _, size = placing.measure(home)
+    place = placing.begin(placing.HOMES, "out", name, size)
     try:
         about = {"user": name, "host": socket.gethostname(), "admin": bool(account["admin"])}
         manifest = archive.pack(home, place / FILE, account, about)
         _give([place / FILE, place], owner)
     except BaseException:
-        shutil.rmtree(place)
+        berth_volumes.remove(place)
         raise
     return {"path": str(place / FILE), "manifest": manifest}
 
@@ -80,6 +82,8 @@ def unpack(name: str, owner: str) -> dict[str, Any]:
     _give([place], "0:0")
     _, _, part = archive.inspect(place / FILE)
     contents = archive.look_through(place / FILE, part)
+    # The manifest, which space was asked for by until here, says what whoever made the archive wants it to.
+    placing.require_space(placing.HOMES, contents.space())
     target = place / HOME
     berth_volumes.make(target, 0o700, berth_volumes.settings())
     _give([target], owner)
@@ -98,7 +102,7 @@ def take(name: str, folder: str) -> dict[str, Any]:
     if folder and berth_volumes.settings().subvolumes:
         # It is a copy, and no folder leaves a subvolume by a rename.
         with berth_projects.opened(home) as inside:
-            shutil.rmtree(folder, dir_fd=inside)
+            berth_volumes.remove(folder, inside)
     else:
         (home / folder).rename(placing.aside(placing.HOMES, "in", name) / HOME)
     return {}
@@ -106,7 +110,8 @@ def take(name: str, folder: str) -> dict[str, Any]:
 
 def end(direction: str, name: str) -> dict[str, Any]:
     """Remove what was put aside."""
-    shutil.rmtree(placing.aside(placing.HOMES, direction, name), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        berth_volumes.remove(placing.aside(placing.HOMES, direction, name))
     return {}
 
 
@@ -120,7 +125,7 @@ def people(kind: str, source: str, data: str) -> dict[str, Any]:
         except ValueError as error:
             told.append({"name": one.name, "problem": str(error)})
             continue
-        files, size = adopting.measure(one.home) if one.home else (0, 0)
+        files, size = placing.measure(one.home) if one.home else (0, 0)
         told.append(
             {
                 "name": one.name,
@@ -153,7 +158,8 @@ def adopt(source: str, owner: str) -> dict[str, Any]:
     name, origin, folder = told["name"], Path(told["home"]), told["folder"]
     if not folder and (placing.HOMES / directory_name(name)).exists():
         raise MovingError(f"{name!r} has a home already")
-    waiting = placing.begin(placing.HOMES, "in", name, placing.used(origin))
+    _, size = placing.measure(origin)
+    waiting = placing.begin(placing.HOMES, "in", name, size)
     try:
         made = [waiting / HOME, *([waiting / HOME / told["place"]] if told["place"] else [])]
         berth_volumes.make(made[0], 0o700, berth_volumes.settings())
@@ -161,10 +167,13 @@ def adopt(source: str, owner: str) -> dict[str, Any]:
             path.mkdir(mode=0o700)
         _give(made, owner)
         changed = placing.copy(origin, made[-1], placing.as_nobody_else(made[-1], *_numbers(owner)))
+        put = placing.put(made[0], placing.HOMES, name, folder)
+        # Not before: what was noted and then failed would never be brought, if there is a home. What was put and not
+        # noted, since the host went down in between, is told as a clash, and at most brought twice.
         adopting.note(source, "homes", [name])
-        return {"folder": placing.put(made[0], placing.HOMES, name, folder), "changed_meanwhile": changed}
+        return {"folder": put, "changed_meanwhile": changed}
     finally:
-        shutil.rmtree(waiting)
+        berth_volumes.remove(waiting)
 
 
 def noted(source: str, *names: str) -> dict[str, Any]:
@@ -181,12 +190,31 @@ def inspect(file: str) -> dict[str, Any]:
 
 
 def keep(file: str, target: str) -> dict[str, Any]:
-    """Give an archive its name, once all of it is there and well."""
+    """Give an archive its name, once all of it is there and well.
+
+    Raises:
+        FileExistsError: Something has that name.
+    """
     found = inspect(file)
-    Path(file).chmod(0o600)
-    # Unlike a rename, a link replaces nothing.
-    Path(target).hardlink_to(file)
-    Path(file).unlink()
+    # FAT has no modes.
+    with contextlib.suppress(PermissionError):
+        Path(file).chmod(0o600)
+    try:
+        # Unlike a rename, a link replaces nothing.
+        Path(target).hardlink_to(file)
+    except FileExistsError:
+        raise
+    except OSError:
+        # FAT, as sticks have it, and many network folders have no links: there an empty file takes the name first.
+        Path(target).touch(0o600, exist_ok=False)
+        try:
+            Path(file).replace(target)
+        except OSError:
+            if Path(target).stat().st_size == 0:
+                Path(target).unlink()
+            raise
+    else:
+        Path(file).unlink()
     return {**found, "file": target}
 
 

@@ -10,11 +10,9 @@ import dbm
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import shutil
 import sqlite3
-import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -250,17 +248,6 @@ def _if_folder(path: Path) -> Path | None:
     return path if path.is_dir() else None
 
 
-def measure(home: Path) -> tuple[int, int]:
-    """How many files there are, and how many bytes they take on the disk."""
-    files = size = 0
-    for place, folders, names in os.walk(home):
-        for name in (*folders, *names):
-            found = Path(place, name).lstat()
-            files += stat.S_ISREG(found.st_mode)
-            size += 512 * found.st_blocks
-    return files, size
-
-
 def noted(source: str) -> dict[str, list[str]]:
     """Whose homes and accounts were brought from a source."""
     empty: dict[str, list[str]] = {"homes": [], "accounts": []}
@@ -271,7 +258,7 @@ def noted(source: str) -> dict[str, list[str]]:
 
 
 def note(source: str, kind: str, names: Iterable[str]) -> None:
-    """Note that homes or accounts are brought: before they are, since what is there then is ours."""
+    """Note that homes are brought, once they are, or accounts, before they are, since what is there then is ours."""
     known = json.loads(NOTE.read_text(encoding="utf-8")) if NOTE.exists() else {}
     mine = known.setdefault(source, {"homes": [], "accounts": []})
     mine[kind] = sorted({*mine[kind], *names})
