@@ -29,7 +29,9 @@ _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 def check_names(names: Iterable[str]) -> list[str]:
-    """Check user names before anything is run, and write them as JupyterHub does, in lower case.
+    """Check user names before anything is run, and leave them as they were typed.
+
+    Whether Alice and alice are one is the hub's to say: with some ways to log in they are two.
 
     Args:
         names: As they were typed.
@@ -39,16 +41,25 @@ def check_names(names: Iterable[str]) -> list[str]:
     """
     checked: list[str] = []
     for name in names:
-        wrong = _what_is_wrong(name)
-        if wrong:
+        if wrong := _what_is_wrong(name):
             raise BerthError(f"user name {name!r} {wrong}")
-        lower = name.lower()
-        if lower in checked:
-            raise BerthError(f"user name {name!r} is there twice (JupyterHub makes no difference between A and a)")
-        if lower != name:
-            click.echo(f'"{name}" becomes "{lower}": JupyterHub\'s user names are in lower case.', err=True)
-        checked.append(lower)
+        if name in checked:
+            raise BerthError(f"user name {name!r} is there twice")
+        checked.append(name)
     return checked
+
+
+def in_lower_case(names: Iterable[str]) -> list[str]:
+    """Check names of accounts that are brought from elsewhere, and write them in lower case.
+
+    Raises:
+        BerthError: One of them cannot be a user name, or is there twice.
+    """
+    names = check_names(names)
+    for name in names:
+        if name.lower() != name:
+            click.echo(f'"{name}" becomes "{name.lower()}": names that are brought are in lower case.', err=True)
+    return check_names(name.lower() for name in names)
 
 
 def _what_is_wrong(name: str) -> str | None:
@@ -148,16 +159,17 @@ def names_by_host(reports: Sequence[Report], key: str = "users") -> list[set[str
     return [{one["name"] for one in report.data.get(key, [])} for report in reports]
 
 
-def check_there(reports: Sequence[Report], names: Iterable[str], key: str = "users") -> None:
-    """Refuse names that no host knows.
+def as_known(reports: Sequence[Report], names: Iterable[str], key: str = "users") -> list[str]:
+    """The names as hosts know them: as they were typed, or else in lower case.
 
     Raises:
-        BerthError: Names them.
+        BerthError: No host knows one of them, or two are the same.
     """
     known = set().union(*names_by_host(reports, key))
-    missing = [f'"{name}"' for name in names if name not in known]
+    typed = list(names)
+    missing = [f'"{name}"' for name in typed if name not in known and name.lower() not in known]
     if not missing:
-        return
+        return check_names(name if name in known else name.lower() for name in typed)
     who = f"user {missing[0]}" if len(missing) == 1 else f"users {', '.join(missing)}"
     if key == "waiting":
         raise BerthError(f'no {who} waits for approval, and nothing was changed: see "berth users list --waiting"')

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from berth_cli import accounts
-from berth_cli.accounts import check_names
+from berth_cli.accounts import check_names, in_lower_case
 from berth_cli.errors import BerthError
 from berth_cli.options import RunOptions, require_hosts, run_options, run_playbooks
 from berth_cli.progress import clock
@@ -100,7 +100,7 @@ def import_user(
     until = accounts.file_until_shown(str(path), project.inventory(options.inventory))
     variables = {
         "user_import_file": str(path),
-        "user_import_as": "" if name is None else check_names([name])[0],
+        "user_import_as": "" if name is None else in_lower_case([name])[0],
         "user_import_into_existing": into_existing,
         "user_import_rights": not without_rights,
         "user_import_passwords_to": str(until),
@@ -180,7 +180,7 @@ def adopt(
     variables = {
         "adopt_kind": kind,
         "adopt_from": source or "",
-        "adopt_users": check_names(names),
+        "adopt_users": in_lower_case(names),
         "adopt_existing": existing or "refuse",
         "adopt_data_volume": data_volume or "",
         "adopt_passwords_to": str(until.absolute()),

@@ -92,7 +92,7 @@ def add(
     else:
         until = target or accounts.file_until_shown("\n".join(sorted(wanted)), project.inventory(options.inventory))
         pending = accounts.unfinished(until)
-        passwords = {name: pending.get(name) or new_password() for name in wanted}
+        passwords = {name: pending.get(name.lower()) or new_password() for name in wanted}
     change = {
         # Nothing is said about admin unless it is asked for: an admin stays one.
         **({"admin": True} if admin else {}),
@@ -107,7 +107,9 @@ def add(
     if until is not None:
         variables["jupyterhub_users_passwords_to"] = str(until.absolute())
     reports = ask_hosts(project, "users", options, variables)
-    _tell_added(wanted, reports, only_check=options.check)
+    # In a dry run nobody new is there.
+    known = names_in(reports, "created").union(*accounts.names_by_host(reports))
+    _tell_added([name if name in known else name.lower() for name in wanted], reports, only_check=options.check)
     if until is not None:
         hand_out(until, target, only_check=options.check)
 
@@ -210,7 +212,7 @@ def groups_of(
     wanted = check_names(names)
     reports = _change(project, options, [])
     if wanted:
-        accounts.check_there(reports, wanted)
+        wanted = accounts.as_known(reports, wanted)
         change = {"groups": list(added), "groups_absent": list(removed), "state": "present"}
         reports = _change(project, options, [{"name": name, **change} for name in wanted])
         changed = names_in(reports, "changed")
@@ -253,12 +255,16 @@ def remove(project: Project, options: RunOptions, *, names: tuple[str, ...], del
       berth users remove anna bert --delete-home --yes
     """
     wanted = check_names(names)
+    reports = _change(project, options, [])
+    known = set().union(*accounts.names_by_host(reports))
+    if not delete_home:
+        wanted = accounts.as_known(reports, wanted)
+    else:
+        # Somebody who is gone already may have left a home.
+        wanted = [name if name in known or name.lower() not in known else name.lower() for name in wanted]
     with_homes = " and delete their homes, with everything that they made" if delete_home else ""
     if not confirmed(f"Remove {', '.join(wanted)}{with_homes}?", yes=yes):
         return
-    if not delete_home:
-        # With it, somebody who is gone already may have left a home.
-        accounts.check_there(_change(project, options, []), wanted)
     reports = _change(
         project, options, [{"name": name, "state": "absent", "delete_home": delete_home} for name in wanted]
     )
@@ -298,9 +304,9 @@ def password(
     target = None if passwords_to is None else Path(passwords_to)
     if target is not None:
         accounts.check_new_file(target)
-    (name,) = check_names([name])
+    check_names([name])
     before = _change(project, options, [])
-    accounts.check_there(before, [name])
+    (name,) = accounts.as_known(before, [name])
     accounts.check_passwords_are_ours(before)
     if ask:
         given: str = click.prompt(f"New password of {name}", hide_input=True, confirmation_prompt=True, err=True)
@@ -323,8 +329,7 @@ def unlock(project: Project, options: RunOptions, *, names: tuple[str, ...]) -> 
     Example:
       berth users unlock anna
     """
-    wanted = check_names(names)
-    accounts.check_there(_change(project, options, []), wanted)
+    wanted = accounts.as_known(_change(project, options, []), check_names(names))
     reports = _change(project, options, [{"name": name, "state": "present", "unlock": True} for name in wanted])
     unlocked = names_in(reports, "unlocked")
     for name in wanted:
@@ -344,8 +349,7 @@ def approve(project: Project, options: RunOptions, *, names: tuple[str, ...], gr
     Example:
       berth users approve anna --group students
     """
-    wanted = check_names(names)
-    accounts.check_there(_change(project, options, []), wanted, "waiting")
+    wanted = accounts.as_known(_change(project, options, []), check_names(names), "waiting")
     reports = _change(
         project, options, [{"name": name, "state": "approved", "groups": list(groups)} for name in wanted]
     )
@@ -365,8 +369,7 @@ def refuse(project: Project, options: RunOptions, *, names: tuple[str, ...]) -> 
     Example:
       berth users refuse mallory
     """
-    wanted = check_names(names)
-    accounts.check_there(_change(project, options, []), wanted, "waiting")
+    wanted = accounts.as_known(_change(project, options, []), check_names(names), "waiting")
     _change(project, options, [{"name": name, "state": "refused"} for name in wanted])
     for name in wanted:
         click.echo(f"{name} {'would be' if options.check else 'was'} refused.")

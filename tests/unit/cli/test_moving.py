@@ -76,7 +76,7 @@ def test_an_export_says_where_it_is_and_what_may_be_wrong_with_it(checkout: Chec
     result = checkout.run("export", "Anna", "x.tar", "--running")
     assert result.returncode == 0, result.stderr
     names, everybody, to, servers = given(checkout)
-    assert (names, everybody, Path(to).name, servers) == (["anna"], False, "x.tar", "running")
+    assert (names, everybody, Path(to).name, servers) == (["Anna"], False, "x.tar", "running")
     assert Path(to).is_absolute()
     assert "anna: 12 files, 3.0 MiB, in /somewhere/anna.berth.tar (1.0 MiB)" in result.stdout
     assert "2 files or folders changed meanwhile" in result.stdout

@@ -39,7 +39,7 @@ def test_a_home_is_brought_back_without_a_question(checkout: Checkout) -> None:
     write(checkout, HOME)
     result = checkout.run("restore", "0a1b", "--user", "Anna")
     assert result.returncode == 0, result.stderr
-    assert given(checkout) == ["0a1b", False, "anna"]
+    assert given(checkout) == ["0a1b", False, "Anna"]
     assert "anna has snapshot 0a1b2c3d in ~/restored-2026-02-03" in result.stdout
 
 

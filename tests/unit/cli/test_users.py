@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from berth_cli.accounts import check_names, new_password
+from berth_cli.accounts import as_known, check_names, in_lower_case, new_password
 from berth_cli.app import main
 from berth_cli.errors import BerthError
+from berth_cli.runner import Report
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Checkout
@@ -41,7 +42,7 @@ file = pathlib.Path(__file__).with_name("users.json")
 users = json.loads(file.read_text()) if file.exists() else {}
 waiting_file = file.with_name("waiting.json")
 waiting = json.loads(waiting_file.read_text()) if waiting_file.exists() else []
-wanted_ones = json.load(sys.stdin)
+wanted_ones = [dict(wanted, name=wanted["name"].lower()) for wanted in json.load(sys.stdin)]
 passwords_to = os.environ["PASSWORDS_TO"]
 part = pathlib.Path(passwords_to + ".part")
 lines = part.read_text().splitlines() if passwords_to and part.exists() else ["name,password"]
@@ -131,7 +132,7 @@ def made_up(output: str) -> dict[str, str]:
 def test_added_users_get_passwords_that_are_shown_once_and_others_stay(hub: Checkout) -> None:
     first = hub.run("users", "add", "Anna", "--admin")
     assert first.returncode == 0, first.stderr
-    assert '"Anna" becomes "anna"' in first.stderr
+    assert "anna added." in first.stdout
     password = made_up(first.stdout)["anna"]
     assert stored(hub) == {"anna": {"password": password, "admin": True}}
 
@@ -334,11 +335,38 @@ def test_names_that_cannot_be_are_refused_by_name(name: str) -> None:
     assert repr(name) in str(caught.value)
 
 
-def test_names_become_lower_case_and_must_differ(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check_names(["Zoë", "a b", "x@y.example", "a" * 255]) == ["zoë", "a b", "x@y.example", "a" * 255]
+def test_names_stay_as_they_are_and_must_differ() -> None:
+    wanted = ["Zoë", "zoë", "a b", "x@y.example", "a" * 255]
+    assert check_names(wanted) == wanted
+    with pytest.raises(BerthError, match="twice"):
+        check_names(["anna", "anna"])
+
+
+def test_names_that_are_brought_become_lower_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert in_lower_case(["Zoë", "a b"]) == ["zoë", "a b"]
     assert '"Zoë" becomes "zoë"' in capsys.readouterr().err
     with pytest.raises(BerthError, match="twice"):
-        check_names(["anna", "Anna"])
+        in_lower_case(["anna", "Anna"])
+
+
+@pytest.mark.parametrize(
+    ("there", "typed", "known"),
+    [
+        (["alice", "Alice"], ["Alice"], ["Alice"]),
+        (["alice", "Alice"], ["alice"], ["alice"]),
+        (["alice"], ["Alice"], ["alice"]),
+        (["Alice"], ["Alice"], ["Alice"]),
+    ],
+)
+def test_a_name_is_that_of_whom_the_host_knows(there: list[str], typed: list[str], known: list[str]) -> None:
+    report = Report("one", {"users": [{"name": name} for name in there]})
+    assert as_known([report], typed) == known
+
+
+@pytest.mark.parametrize("typed", [["alice"], ["bob"]])
+def test_nobody_else_is_meant(typed: list[str]) -> None:
+    with pytest.raises(BerthError, match=f'there is no user "{typed[0]}"'):
+        as_known([Report("one", {"users": [{"name": "Alice"}]})], typed)
 
 
 def test_a_bad_name_runs_nothing(hub: Checkout) -> None:
