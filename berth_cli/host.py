@@ -60,7 +60,9 @@ def _summary(report: Mapping[str, str]) -> Table:
     table.add_column(overflow="fold")
     table.add_row("URL", Text(report["url"]))
     table.add_row("Administrator", Text(report["admin"]))
-    table.add_row("Password", Text(f"shown by: {report['password_command']}"))
+    if "password_command" in report:
+        # Only where passwords are the hub's own business.
+        table.add_row("Password", Text(f"shown by: {report['password_command']}"))
     if "ca_certificate" in report:
         # Only where the host's own CA has signed the certificate.
         table.add_row("CA certificate", Text(report["ca_certificate"]))
