@@ -103,7 +103,10 @@ class PlaybookFailed(BerthError):  # noqa: N818 (it says what happened)
 
     Attributes:
         failures: Tasks that failed for good, host by host; empty if Ansible did not get as far.
+        reports: What other hosts reported before.
     """
+
+    reports: Sequence[Report] = ()
 
     def __init__(
         self, exit_code: int, failures: Sequence[Failure], output: Sequence[str], log: Path, inventory: str
@@ -155,7 +158,9 @@ def run(project: Project, request: Request, progress: Progress) -> Outcome:
     # A process that was killed from outside has no exit code.
     exit_code = 1 if runner.rc is None else int(runner.rc)
     if exit_code:
-        raise PlaybookFailed(exit_code, recorder.final_failures(), recorder.output, log, request.inventory)
+        failed = PlaybookFailed(exit_code, recorder.final_failures(), recorder.output, log, request.inventory)
+        failed.reports = recorder.reports
+        raise failed
     if request.memory_key:
         remember_tasks(request.memory_key, progress.done)
     return Outcome(recorder.reports, progress.changed, progress.elapsed, log, progress.spent)

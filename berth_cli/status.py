@@ -14,6 +14,7 @@ from rich.text import Text
 from berth_cli.errors import ExitCode
 from berth_cli.options import RunOptions, ask_hosts, run_options
 from berth_cli.project import Project
+from berth_cli.runner import PlaybookFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,13 +45,23 @@ def status(context: click.Context, options: RunOptions, *, as_json: bool) -> Non
       berth status -i inventory/site --json
     """
     project = context.find_object(Project) or Project()
-    reports = {report.host: report.data for report in ask_hosts(project, "status", options)}
+    failed = None
+    try:
+        answers = ask_hosts(project, "status", options)
+    except PlaybookFailed as error:
+        # What the other hosts have said is worth the more.
+        failed, answers = error, error.reports
+        if not answers:
+            raise
+    reports = {report.host: report.data for report in answers}
     if as_json:
         click.echo(json.dumps(reports, indent=2))
     else:
         console = Console(highlight=False)
         for host, report in reports.items():
             _show(console, host, report)
+    if failed:
+        raise failed
     active = all(report["state"].get(part) == "active" for report in reports.values() for part in PARTS)
     wrong = any(backup_wrong(report.get("backup")) or any(map(is_full, report["disk"])) for report in reports.values())
     if not active or wrong:

@@ -66,6 +66,19 @@ def test_status_of_a_host_that_is_not_well(checkout: Checkout) -> None:
     assert "proxy failed" in result.stdout
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_status_shows_what_others_say_when_a_host_fails(checkout: Checkout, *, as_json: bool) -> None:
+    lost = "    - {name: Look, ansible.builtin.fail: {msg: it is gone}, when: inventory_hostname == 'two'}\n"
+    play = REPORT.format(message=json.dumps(status_report())).replace("  tasks:\n", f"  tasks:\n{lost}")
+    checkout.write("playbooks/status.yml", play)
+    checkout.write("inventory/two/hosts.yml", "hub: {hosts: {one: , two: }, vars: {ansible_connection: local}}\n")
+    result = checkout.run("status", "-i", "inventory/two", *(["--json"] if as_json else []))
+    assert result.returncode == 2
+    assert "failed on two" in result.stderr
+    assert "it is gone" in result.stderr
+    assert json.loads(result.stdout) == {"one": status_report()} if as_json else "hub active" in result.stdout
+
+
 def test_status_tells_who_uses_how_much_and_what_is_wrong(checkout: Checkout) -> None:
     report = status_report()
     server = {"memory_bytes": 2**28, "memory_limit_bytes": 2**31, "cpu": 0.5, "cpu_limit": 2.0}
