@@ -582,6 +582,20 @@ class TestSleep:
         assert after["HostConfig"]["Memory"] == 300 * 1024**2
         assert not self.token_works(hub, token)
 
+    def test_who_has_left_the_groups_does_not_get_their_folder_back(
+        self, hub: HubClient, host: Host, in_berth: InBerth
+    ) -> None:
+        start(hub, "alice")
+        assert "project" in in_berth("alice", "ls shared").stdout.split()
+        groups = ["students", "staff"]
+        self.fall_asleep(hub, host, "alice")
+        hub.add_users({"name": "alice", "groups_absent": groups})
+        try:
+            hub.start("alice")
+            assert in_berth("alice", "ls shared").stdout.split() == ["data"]
+        finally:
+            hub.add_users({"name": "alice", "groups": groups})
+
     def test_one_that_is_gone_starts_anew(self, hub: HubClient, host: Host) -> None:
         """As after a restart of the host."""
         self.fall_asleep(hub, host)
