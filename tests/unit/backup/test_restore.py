@@ -9,6 +9,8 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from tests.unit.backup.conftest import Host
 
 DATE = "2026-01-02_030405"
+CHILD = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
 
 
 @pytest.fixture
@@ -121,6 +124,76 @@ def test_nobodys_home_is_told(saved: Host) -> None:
     with pytest.raises(RestoreError, match="has no home of 'bob'"):
         restore.restore_user(saved.settings, "latest", "bob", "2026-01-02")
     assert not (saved.root / "homes/bob").exists()
+
+
+def test_what_an_interrupted_restore_has_left_goes_and_what_others_have_does_not(saved: Host) -> None:
+    homes = saved.root / "homes"
+    way = str(homes.relative_to("/"))
+    for day in ("2026-01-01", "2026-01-02"):
+        saved.write(f"homes/.restore-{day}-alice/{way}/alice/file", "half")
+    kept = [
+        saved.write(f"homes/.restore-{DATE}/before/alice/file", "of the whole host's restore"),
+        saved.write(f"homes/.restore-{DATE}-alice/before/file", "of a part of that name"),
+        saved.write(f"homes/.restore-2026-01-02-03-alice/{way}/03-alice/file", "of somebody else"),
+        saved.write("homes/.restore-2026-01-03-alice/before/file", "of nobody knows whom"),
+        saved.write(f"homes/.restore-2026-01-04-alice/{way}/bob/file", "of nobody knows whom"),
+    ]
+    for again in ("", "-2"):
+        done = restore.restore_user(saved.settings, "latest", "alice", "2026-01-02")
+        assert done["folder"] == f"restored-2026-01-02{again}"
+        assert (homes / "alice" / done["folder"] / "file").read_text() == "old"
+    assert [path for path in kept if not path.exists()] == []
+    assert len(list(homes.glob(".restore-*"))) == len(kept)
+
+
+def test_a_restore_that_is_killed_can_be_run_again(saved: Host) -> None:
+    """At each of its steps, as a reboot or the lack of memory ends it: nothing is tidied up."""
+    home = saved.root / "homes/alice"
+    program = (
+        "import os, sys; from pathlib import Path; import berth_volumes; from berth_backup import restore, settings;"
+        "module, name = sys.argv[2].split('.'); module = {'restore': restore, 'volumes': berth_volumes}[module];"
+        "step = getattr(module, name); setattr(module, name, lambda *a: (step(*a), os._exit(9)));"
+        "restore.restore_user(settings.load(Path(sys.argv[1])), 'latest', 'alice', '2026-01-02')"
+    )
+    file = saved.write_settings()
+    (home / "work").write_text("today's", encoding="utf-8")
+    for number, step in enumerate(("restore._require_space", "restore._restore", "restore.into", "volumes.make")):
+        if step == "volumes.make":
+            home.rename(saved.root / "gone")
+        killed = subprocess.run([sys.executable, "-c", program, file, step], check=False, env=CHILD)
+        assert killed.returncode == 9, step
+        done = restore.restore_user(saved.settings, "latest", "alice", f"2026-01-1{number}")
+        assert (home / done["folder"] / "file").read_text() == "old"
+        assert list((saved.root / "homes").glob(".*")) == []
+    assert (saved.root / "gone/work").read_text() == "today's"
+    assert (saved.root / "gone/file").read_text() == "old"
+    assert (saved.root / "gone/restored-2026-01-02/file").read_text() == "old", "what had come is the user's"
+
+
+def test_two_restores_of_a_user_wait_for_one_another(saved: Host) -> None:
+    program = (
+        "import sys; from pathlib import Path; from berth_backup import restore, settings;"
+        "restore.restore_user(settings.load(Path(sys.argv[1])), 'latest', 'alice', '2026-01-02')"
+    )
+    file = saved.write_settings()
+    started = [subprocess.Popen([sys.executable, "-c", program, file], env=CHILD) for _ in range(3)]
+    assert [process.wait(100) for process in started] == [0, 0, 0]
+    restored = sorted((saved.root / "homes/alice").glob("restored-*"))
+    assert [(path / "file").read_text() for path in restored] == ["old"] * 3
+
+
+def test_a_home_comes_back_only_where_there_is_room(saved: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    (saved.root / "homes/alice/large").write_bytes(os.urandom(3_000_000))
+    saved.write("homes/bob/file", "x" * 5_000_000)
+    assert runs.backup(saved.settings)
+    usage = shutil.disk_usage("/")
+    free = restore.SPARE_BYTES + 4_000_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: usage._replace(free=free))
+    assert restore.restore_user(saved.settings, "latest", "alice", "2026-01-02")["folder"], "bob's is not asked for"
+    free = restore.SPARE_BYTES + 2_000_000
+    with pytest.raises(RestoreError, match=r"202 MB are needed .* and 201 MB are free"):
+        restore.restore_user(saved.settings, "latest", "alice", "2026-01-02")
+    assert list((saved.root / "homes").glob(".*")) == []
 
 
 def test_a_snapshot_without_a_database_is_refused(host: Host) -> None:

@@ -165,7 +165,7 @@ def fetch(settings: Settings, snapshot: str, date: str) -> None:
     Raises:
         RestoreError: There is no room, the snapshot lacks the database, or it is damaged.
     """
-    _require_space(settings, snapshot)
+    _require_space(settings, _needed(settings, snapshot))
     held = resolve(settings, snapshot)["paths"]
     for part in [Path(settings.secrets).parent, *parts(settings)]:
         if str(part) not in held:
@@ -241,9 +241,21 @@ def _literal(path: Path) -> str:
     return re.sub(r"([*?\[\]\\])", r"\\\1", str(path))
 
 
-def _require_space(settings: Settings, snapshot: str) -> None:
-    counted = json.loads(restic.run(settings, "stats", "--json", "--no-lock", snapshot))
-    needed = counted["total_size"] + SPARE_BYTES
+def _needed(settings: Settings, snapshot: str) -> int:
+    """Bytes of everything in a snapshot."""
+    counted: int = json.loads(restic.run(settings, "stats", "--json", "--no-lock", snapshot))["total_size"]
+    return counted
+
+
+def _needed_below(settings: Settings, snapshot: str, folder: Path) -> int:
+    """Bytes of a folder of a snapshot, at least: of a file with several names, restic lists each."""
+    listed = restic.run(settings, "ls", "--json", "--no-lock", "--recursive", snapshot, str(folder))
+    sizes: list[int] = [json.loads(line).get("size", 0) for line in listed.strip().split("\n")]
+    return min(_needed(settings, snapshot), sum(sizes))
+
+
+def _require_space(settings: Settings, bytes_needed: int) -> None:
+    needed = bytes_needed + SPARE_BYTES
     free = shutil.disk_usage(settings.homes).free
     if free < needed:
         raise RestoreError(
@@ -330,25 +342,57 @@ def renumber(place: Path, manifest: dict[str, Any]) -> None:
 def restore_user(settings: Settings, wanted: str, name: str, date: str) -> dict[str, Any]:
     """Bring back one user's home as a folder within it. How far that has got is told under the user's name.
 
+    What an earlier restore of the user has left that was interrupted is removed; one that is at work is waited for.
+
     Raises:
-        RestoreError: The snapshot has no home of that user.
+        RestoreError: The snapshot has no home of that user, or there is no room.
     """
     snapshot = resolve(settings, wanted)
     home = Path(settings.homes, directory_name(name))
-    work = Path(settings.homes, f"{ASIDE}{date}-{home.name}")
-    work.mkdir(mode=0o700)
-    try:
-        _restore(settings, snapshot["id"], home, work, name)
-        found = work / home.relative_to("/")
-        if not found.is_dir():
-            raise RestoreError(f"snapshot {snapshot['short_id']} has no home of {name!r}")
-        owner = found.stat()
-        if not home.is_dir():
-            berth_volumes.make(home, stat.S_IMODE(owner.st_mode), berth_volumes.settings())
-            os.chown(home, owner.st_uid, owner.st_gid)
-        place = into(found, home, f"restored-{date}")
-    except MovingError as error:
-        raise RestoreError(str(error)) from None
-    finally:
-        shutil.rmtree(work)
+    with runs.alone(settings, f"{runs.LOCK}-{home.name}"):
+        for left in _leftovers(home):
+            shutil.rmtree(left)
+        _require_space(settings, _needed_below(settings, snapshot["id"], home))
+        work = home.parent / f"{ASIDE}{date}-{home.name}"
+        work.mkdir(mode=0o700)
+        try:
+            _restore(settings, snapshot["id"], home, work, name)
+            found = work / home.relative_to("/")
+            if not found.is_dir():
+                raise RestoreError(f"snapshot {snapshot['short_id']} has no home of {name!r}")
+            owner = found.stat()
+            if not home.is_dir():
+                berth_volumes.make(home, stat.S_IMODE(owner.st_mode), berth_volumes.settings())
+            # A run that was interrupted may have made it, and not given it away.
+            if home.stat().st_uid == os.geteuid():
+                os.chown(home, owner.st_uid, owner.st_gid)
+            place = into(found, home, f"restored-{date}")
+        except MovingError as error:
+            raise RestoreError(str(error)) from None
+        finally:
+            shutil.rmtree(work)
     return {"user": name, "snapshot": snapshot["short_id"], "home": str(home), "folder": place}
+
+
+def _leftovers(home: Path) -> Iterator[Path]:
+    """Folders in which restores of a home have waited that were interrupted.
+
+    What a whole restore has put aside has the time of day in its name, and other folders at its top. In these there is
+    nothing but the way to the home as it was in a snapshot, which until the last step is nowhere else.
+    """
+    wanted = re.compile(re.escape(ASIDE) + r"\d{4}-\d\d-\d\d-" + re.escape(home.name))
+    for path in home.parent.iterdir():
+        if wanted.fullmatch(path.name) and not path.is_symlink() and _is_way(path, home.relative_to("/")):
+            yield path
+
+
+def _is_way(folder: Path, path: Path) -> bool:
+    """Whether a folder holds nothing beside a relative path, of which the last parts may be missing."""
+    for part in path.parts:
+        there = [child.name for child in folder.iterdir()]
+        if not there:
+            return True
+        folder /= part
+        if there != [part] or folder.is_symlink() or not folder.is_dir():
+            return False
+    return True

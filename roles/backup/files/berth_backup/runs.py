@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from berth_backup.settings import Settings
 
 REPOSITORY = "repository.json"
+LOCK = "lock"
+"""What the names of all files begin with that are locked; this one is of backups and checks."""
+
 ERRORS_KEPT = 20
 JOURNAL_SECONDS = 30
 """Between two lines in the journal that tell how far a run has got."""
@@ -39,7 +42,7 @@ def backup(settings: Settings) -> bool:
     began = time.monotonic()
     result: dict[str, Any] = {"began": state.now(), "result": "failed", "errors": []}
     try:
-        with _alone(settings):
+        with alone(settings):
             _back_up(settings, result)
     except (restic.ResticError, OSError, ValueError) as error:
         result["message"] = str(error)
@@ -56,7 +59,7 @@ def verify(settings: Settings, percent: int) -> bool:
     began = time.monotonic()
     result: dict[str, Any] = {"began": state.now(), "result": "failed", "percent": percent}
     try:
-        with _alone(settings):
+        with alone(settings):
             state.show(settings, f"reading {percent} % of the repository's data")
             restic.run(settings, "unlock")
             subset = ["--read-data"] if percent == 100 else [f"--read-data-subset={percent}%"]
@@ -73,9 +76,9 @@ def verify(settings: Settings, percent: int) -> bool:
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """One at a time: a check and a backup wait for one another."""
-    with Path(settings.state, "lock").open("w") as lock:
+def alone(settings: Settings, name: str = LOCK) -> Iterator[None]:
+    """One at a time of those that take the same name: a check and a backup wait for one another."""
+    with Path(settings.state, name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -199,7 +202,9 @@ def _excludes(settings: Settings) -> Path:
     """A file of patterns: the live database, whose copy is in the snapshot, and what the site leaves out."""
     live = [f"{settings.database}{suffix}" for suffix in ("", "-journal", "-wal", "-shm")]
     path = Path(settings.state, "exclude")
-    own = [str(Path(settings.state, name)) for name in ("lock", "exclude", state.PROGRESS, state.RESULTS, REPOSITORY)]
+    own = [
+        str(Path(settings.state, name)) for name in (f"{LOCK}*", "exclude", state.PROGRESS, state.RESULTS, REPOSITORY)
+    ]
     own.append(str(Path(settings.state, f"{state.RESTORING}*")))
     # What restores have put aside, homes on their way to or from another hub or another file system, and snapshots.
     aside = [f"{folder}/{name}-*" for folder in settings.paths for name in (".restore", ".moving", ".becoming")]
