@@ -48,6 +48,9 @@ OPEN_SECONDS = 60
 _SFTP = re.compile(r"sftp:(?://)?(?P<host>[^:/]+)(?::(?P<port>\d+)(?=/))?[:/]")
 """sftp:USER@HOST:FOLDER, or sftp://USER@HOST:PORT/FOLDER."""
 
+_IS_LOCKED = re.compile(r"^(Fatal: )?unable to create lock in backend: repository is already locked", re.MULTILINE)
+"""What restic says that does not tell it by its exit code; not what a file's name may say."""
+
 _OTHER_KEY = re.compile(r"HOST IDENTIFICATION HAS CHANGED.*?(?P<fingerprint>SHA256:[\w+/]+)", re.DOTALL)
 """Of ssh's warning, which is longer than what is kept of other messages."""
 
@@ -57,11 +60,13 @@ class ResticError(Exception):
 
     Attributes:
         missing: Whether there is no repository.
+        locked: Whether another run of restic, on whatever host, has locked it.
     """
 
-    def __init__(self, message: str, *, missing: bool = False) -> None:
+    def __init__(self, message: str, *, missing: bool = False, locked: bool = False) -> None:
         super().__init__(message)
         self.missing = missing
+        self.locked = locked
 
 
 def command(settings: Settings, *arguments: str) -> list[str]:
@@ -239,10 +244,11 @@ def explained(settings: Settings, code: int, said: str) -> ResticError:
         )
     if code == NO_REPOSITORY or "Is there a repository at the following location" in said:
         return ResticError(f"there is no repository at {where}, or nothing answers there: {text}", missing=True)
-    if code == LOCKED or "already locked" in said:
+    if code == LOCKED or _IS_LOCKED.search(said):
         return ResticError(
             f"{where} is in use by another run of restic: wait for it. If there is none (a host that was lost in the"
-            f" middle), `restic unlock` frees it. It says: {text}"
+            f" middle), `restic unlock` frees it. It says: {text}",
+            locked=True,
         )
     if "no space left on device" in said.lower():
         return ResticError(f"the disk of {where} is full: {text}")
