@@ -19,6 +19,8 @@ from berth_backup import database, restic, restore, runs, state
 from berth_backup.restore import RestoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from berth_backup.settings import Settings
 
     from tests.unit.backup.conftest import Host
@@ -82,6 +84,27 @@ def test_newer_data_is_named(saved: Host) -> None:
     with pytest.raises(RestoreError, match="account bob"):
         restore.look(saved.settings, "latest", overwrite=False)
     assert restore.look(saved.settings, "latest", overwrite=True)["short"]
+
+
+def test_a_file_that_goes_while_it_is_looked_at_is_passed_over(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("before", "gone", "later"):
+        host.write(f"homes/alice/{name}")
+    for name in ("a", "b"):
+        host.write(f"homes/bob/{name}")
+    walk = os.walk
+
+    def walk_while_people_work(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for place, folders, names in walk(folder):
+            if place.endswith("alice"):
+                Path(place, "gone").unlink()
+            if place.endswith("bob"):
+                shutil.rmtree(place)
+                Path(place).touch()
+            yield place, folders, names
+
+    monkeypatch.setattr(os, "walk", walk_while_people_work)
+    found = restore.newer_files(host.settings, dt.datetime.fromtimestamp(0, dt.UTC))
+    assert sorted(Path(path).name for path in found) == ["before", "later"]
 
 
 def test_a_snapshot_that_is_not_there_is_told_with_those_that_are(saved: Host) -> None:

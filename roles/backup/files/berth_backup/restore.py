@@ -118,7 +118,7 @@ def newer_files(settings: Settings, then: dt.datetime) -> Iterator[str]:
     """Files of people that were written after a moment."""
     for part in parts(settings):
         if part.name in ("homes", "folders"):
-            yield from (str(path) for path in _files(part) if path.lstat().st_mtime > then.timestamp() + 1)
+            yield from (str(path) for path, found in _files(part) if found.st_mtime > then.timestamp() + 1)
 
 
 def newer_accounts(settings: Settings, snapshot: str) -> list[str]:
@@ -133,10 +133,18 @@ def newer_accounts(settings: Settings, snapshot: str) -> list[str]:
     return [f"account {name}" for name in sorted(set(database.accounts(live)) - set(known))]
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Files below a folder, without those that go while people work on."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not _is_aside(name)]
-        yield from (path for name in names if stat.S_ISREG((path := Path(place, name)).lstat().st_mode))
+        for name in names:
+            path = Path(place, name)
+            try:
+                found = path.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            if stat.S_ISREG(found.st_mode):
+                yield path, found
 
 
 def parts(settings: Settings) -> list[Path]:
