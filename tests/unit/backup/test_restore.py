@@ -312,3 +312,56 @@ def test_what_restic_could_not_write_is_told(saved: Host, monkeypatch: pytest.Mo
     restic_instead(saved, monkeypatch, f"[ $# -gt 8 ] || exec /usr/bin/restic \"$@\"\necho '{said}'\nexit 1")
     with pytest.raises(restic.ResticError, match=r"the disk of .* is full: /x: write: no space left on device"):
         restic.stream(saved.settings, ["restore", "latest", "--target", "a", "b", "c"], lambda _message: None)
+
+
+NEWER = """
+for argument; do shift; [ "$argument" = --sparse ] || set -- "$@" "$argument"; done
+case "$*" in
+*" version") echo "restic 0.18.0"; exit;;
+*" restore "*) MORE;;
+esac
+exec /usr/bin/restic "$@"
+"""
+"""A restic that can bring back holes, as far as it is asked."""
+
+
+def test_holes_are_asked_no_space_for_where_they_come_back_as_holes(
+    saved: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (saved.root / "homes/alice/sparse").open("wb") as file:
+        file.truncate(100_000_000)
+    (saved.root / "homes/alice/large").write_bytes(os.urandom(3_000_000))
+    assert runs.backup(saved.settings)
+    snapshot = restore.resolve(saved.settings, "latest")["id"]
+    usage = shutil.disk_usage("/")
+    free = restore.SPARE_BYTES + 15_000_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: usage._replace(free=free))
+    restic_instead(saved, monkeypatch, NEWER.replace("MORE", ":"))
+    assert restore.restore_user(saved.settings, "latest", "alice", "2026-01-02")["folder"]
+    restore.fetch(saved.settings, snapshot, DATE)
+    free = restore.SPARE_BYTES + 1_000_000
+    with pytest.raises(RestoreError, match=r"MB are needed where .* and 200 MB are free$"):
+        restore.fetch(saved.settings, snapshot, "later")
+    free = restore.SPARE_BYTES + 15_000_000
+    restic_instead(saved, monkeypatch, 'exec /usr/bin/restic "$@"')
+    monkeypatch.setattr(restic, "version", lambda _settings: (0, 14))
+    with pytest.raises(RestoreError, match=r"29\d MB are needed .*\(Restic before 0\.15 fills the holes"):
+        restore.fetch(saved.settings, snapshot, "later")
+
+
+@pytest.mark.parametrize(("version", "says"), [("0.18.0", "echo STATUS; echo STATUS;"), ("0.14.0", "")])
+def test_a_restore_ends_before_it_fills_the_disk(
+    saved: Host, monkeypatch: pytest.MonkeyPatch, version: str, says: str
+) -> None:
+    """Be it that restic says how far it has got, or that this is looked at."""
+    usage = shutil.disk_usage("/")
+    left = iter([usage.free, usage.free])
+    monkeypatch.setattr(restic, "SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: usage._replace(free=next(left, restore.SPARE_BYTES - 1)))
+    says = says.replace("STATUS", '\'{"message_type":"status","percent_done":0.5}\'')
+    restic_instead(saved, monkeypatch, NEWER.replace("0.18.0", version).replace("MORE", f"{says} exec sleep 100"))
+    snapshot = restore.resolve(saved.settings, "latest")["id"]
+    with pytest.raises(RestoreError, match=r"not enough space .* only 199 MB were left"):
+        restore.fetch(saved.settings, snapshot, DATE)
+    assert list(saved.root.rglob(".restore-*")) == []
+    assert (saved.root / "homes/alice/file").read_text() == "old"

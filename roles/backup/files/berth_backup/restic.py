@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,7 +156,7 @@ def stream(settings: Settings, arguments: Sequence[str], take: Callable[[dict[st
         0, or :data:`INCOMPLETE`.
 
     Raises:
-        ResticError: It failed.
+        ResticError: It failed. It is ended if `take` raises something.
     """
     other: list[str] = []
     with (
@@ -167,15 +168,19 @@ def stream(settings: Settings, arguments: Sequence[str], take: Callable[[dict[st
             errors="replace",
             env=environment(settings),
         ) as process,
-        _watched(process.pid, take, wanted=arguments[0] == "restore" and version(settings) < TELLS_RESTORE_SINCE),
+        _watched(process, take, wanted=arguments[0] == "restore" and version(settings) < TELLS_RESTORE_SINCE),
     ):
-        for line in process.stdout or ():
-            message = _json(line)
-            if message is None:
-                other.append(line)
-            else:
-                take(message)
-                other += [f"{text}\n" for text in _complaint(message)]
+        try:
+            for line in process.stdout or ():
+                message = _json(line)
+                if message is None:
+                    other.append(line)
+                else:
+                    take(message)
+                    other += [f"{text}\n" for text in _complaint(message)]
+        except BaseException:
+            process.kill()
+            raise
     if process.returncode not in (0, INCOMPLETE):
         raise explained(settings, process.returncode, "".join(other))
     return process.returncode
@@ -191,26 +196,31 @@ def _complaint(message: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def _watched(process: int, take: Callable[[dict[str, Any]], None], *, wanted: bool) -> Iterator[None]:
-    """Hand over, meanwhile, what a process has written so far.
+def _watched(process: subprocess.Popen[str], take: Callable[[dict[str, Any]], None], *, wanted: bool) -> Iterator[None]:
+    """Hand over, meanwhile, what a process has written so far; it is ended if `take` raises something, which is raised.
 
     How much is in its files says nothing: they have their full size from the beginning.
     """
+    if not wanted:
+        yield
+        return
     ended = threading.Event()
 
     def look() -> None:
         while not ended.wait(SILENT_SECONDS):
-            take({"message_type": "status", "written": written(process)})
+            try:
+                take({"message_type": "status", "written": written(process.pid)})
+            except BaseException:
+                process.kill()
+                raise
 
-    watcher = threading.Thread(target=look)
-    if wanted:
-        watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        if wanted:
-            watcher.join()
+    with ThreadPoolExecutor(1) as pool:
+        watcher = pool.submit(look)
+        try:
+            yield
+        finally:
+            ended.set()
+        watcher.result()
 
 
 def written(process: int) -> int:

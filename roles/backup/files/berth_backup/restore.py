@@ -43,6 +43,10 @@ class RestoreError(Exception):
     """Something that must not or cannot be restored; the message says what to do."""
 
 
+class SpaceError(RestoreError):
+    """The space has run short while a restore was at work."""
+
+
 def resolve(settings: Settings, wanted: str) -> dict[str, Any]:
     """The snapshot that is meant: `latest`, or the first letters of an id.
 
@@ -175,6 +179,7 @@ def fetch(settings: Settings, snapshot: str, date: str) -> None:
     """
     _require_space(settings, _needed(settings, snapshot))
     held = resolve(settings, snapshot)["paths"]
+    made: list[Path] = []
     for part in [Path(settings.secrets).parent, *parts(settings)]:
         if str(part) not in held:
             continue
@@ -182,7 +187,14 @@ def fetch(settings: Settings, snapshot: str, date: str) -> None:
         target = aside(part, date)
         # Not one that is there: it might be a link.
         target.mkdir(mode=0o700)
-        _restore(settings, snapshot, part, target / "fetched", date)
+        made.append(target)
+        try:
+            _restore(settings, snapshot, part, target / "fetched", date)
+        except SpaceError:
+            # Nothing has been put aside yet: in these there is only what has just come.
+            for one in made:
+                shutil.rmtree(one)
+            raise
     staged = _fetched(Path(settings.state).parent, date) / Path(settings.state).name / settings.staged.name
     copied = staged / Path(settings.database).name
     if not copied.exists():
@@ -206,6 +218,13 @@ def _restore(settings: Settings, snapshot: str, part: Path, target: Path, told: 
     name = _note(told)
 
     def take(message: dict[str, Any]) -> None:
+        # More may be needed than is known at the beginning: a restore must not fill the disk that people work on.
+        free = shutil.disk_usage(settings.homes).free
+        if free < SPARE_BYTES:
+            raise SpaceError(
+                f"there is not enough space where {settings.homes} is: while {part} was brought, only"
+                f" {free // 2**20} MB were left. What was brought is removed again"
+            )
         if message.get("message_type") == "status":
             state.show(settings, f"{part.name}: {progress(message)}", name)
 
@@ -250,9 +269,16 @@ def _literal(path: Path) -> str:
 
 
 def _needed(settings: Settings, snapshot: str) -> int:
-    """Bytes of everything in a snapshot."""
+    """Bytes of everything in a snapshot, at least.
+
+    Where holes come back as holes, that is what is stored: the size that a file claims may be all holes.
+    """
     counted: int = json.loads(restic.run(settings, "stats", "--json", "--no-lock", snapshot))["total_size"]
-    return counted
+    if restic.version(settings) < SPARSE_SINCE:
+        return counted
+    said = restic.run(settings, "stats", "--json", "--no-lock", "--mode=raw-data", snapshot)
+    stored: dict[str, int] = json.loads(said)
+    return min(counted, stored.get("total_uncompressed_size", stored["total_size"]))
 
 
 def _needed_below(settings: Settings, snapshot: str, folder: Path) -> int:
@@ -266,9 +292,12 @@ def _require_space(settings: Settings, bytes_needed: int) -> None:
     needed = bytes_needed + SPARE_BYTES
     free = shutil.disk_usage(settings.homes).free
     if free < needed:
+        holes = (
+            "" if restic.version(settings) >= SPARSE_SINCE else ". (Restic before 0.15 fills the holes of sparse files)"
+        )
         raise RestoreError(
             f"{needed // 2**20} MB are needed where {settings.homes} is, since nothing is deleted that is there, and"
-            f" {free // 2**20} MB are free"
+            f" {free // 2**20} MB are free{holes}"
         )
 
 
