@@ -44,6 +44,8 @@ def now(project: Project, options: RunOptions) -> None:
         data = report.data
         what = f"{data['files']} files, {size(data['bytes'])}, {size(data['added_bytes'])} of them new"
         click.echo(f"\n{report.host}: snapshot {data['snapshot']}, {what} ({clock(data['seconds'])}).")
+        if data.get("note"):
+            click.echo(f"  {data['note']}")
 
 
 @backup.command()

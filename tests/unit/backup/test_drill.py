@@ -96,6 +96,26 @@ def test_another_size_is_named_whatever_the_time(host: Host, packed: Path) -> No
     assert drill.compare(host.settings, snapshot(host), packed)["different"] == [str(victim)]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [[b"caf\xe9", b"caf\xe8"], [b"\xe2\x82", b"\xef\xbf\xbd"], [b"next\xc2\x85line"], [b"a\rb\nc\xe2\x80\xa8d"]],
+    ids=["Latin-1", "half a character", "U+0085", "ends of lines"],
+)
+def test_whatever_files_are_called_they_are_compared(host: Host, names: list[bytes]) -> None:
+    paths = [Path(host.settings.homes, "alice", os.fsdecode(name)) for name in names]
+    for number, path in enumerate(paths):
+        path.write_text("x" * number, encoding="utf-8")
+    assert runs.backup(host.settings)
+    packed = Path(drill.pack(host.settings, "latest", ME)["folder"], drill.CHECKSUMS)
+    found = drill.compare(host.settings, snapshot(host), packed)
+    assert (found["files"], found["same"], found["missing"], found["different"]) == (len(names), len(names), [], [])
+    paths[0].unlink()
+    found = drill.compare(host.settings, snapshot(host), packed)
+    assert found["missing_count"] + found["different_count"] == 1
+    (told,) = found["missing"] + found["different"]
+    assert str(told).encode("utf-8"), "can be written down"
+
+
 def test_what_people_have_changed_since_is_no_difference(host: Host, packed: Path) -> None:
     checksums = json.loads(packed.read_text(encoding="utf-8"))
     changed = str(host.root / "homes/alice/a")

@@ -9,6 +9,8 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +19,14 @@ from berth_backup import database, restic, restore, runs, state
 from berth_backup.restore import RestoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from berth_backup.settings import Settings
 
     from tests.unit.backup.conftest import Host
 
 DATE = "2026-01-02_030405"
+CHILD = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
 
 
 @pytest.fixture
@@ -81,6 +86,27 @@ def test_newer_data_is_named(saved: Host) -> None:
     assert restore.look(saved.settings, "latest", overwrite=True)["short"]
 
 
+def test_a_file_that_goes_while_it_is_looked_at_is_passed_over(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("before", "gone", "later"):
+        host.write(f"homes/alice/{name}")
+    for name in ("a", "b"):
+        host.write(f"homes/bob/{name}")
+    walk = os.walk
+
+    def walk_while_people_work(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for place, folders, names in walk(folder):
+            if place.endswith("alice"):
+                Path(place, "gone").unlink()
+            if place.endswith("bob"):
+                shutil.rmtree(place)
+                Path(place).touch()
+            yield place, folders, names
+
+    monkeypatch.setattr(os, "walk", walk_while_people_work)
+    found = restore.newer_files(host.settings, dt.datetime.fromtimestamp(0, dt.UTC))
+    assert sorted(Path(path).name for path in found) == ["before", "later"]
+
+
 def test_a_snapshot_that_is_not_there_is_told_with_those_that_are(saved: Host) -> None:
     short = restore.resolve(saved.settings, "latest")["short_id"]
     assert restore.resolve(saved.settings, short[:5])["short_id"] == short
@@ -121,6 +147,76 @@ def test_nobodys_home_is_told(saved: Host) -> None:
     with pytest.raises(RestoreError, match="has no home of 'bob'"):
         restore.restore_user(saved.settings, "latest", "bob", "2026-01-02")
     assert not (saved.root / "homes/bob").exists()
+
+
+def test_what_an_interrupted_restore_has_left_goes_and_what_others_have_does_not(saved: Host) -> None:
+    homes = saved.root / "homes"
+    way = str(homes.relative_to("/"))
+    for day in ("2026-01-01", "2026-01-02"):
+        saved.write(f"homes/.restore-{day}-alice/{way}/alice/file", "half")
+    kept = [
+        saved.write(f"homes/.restore-{DATE}/before/alice/file", "of the whole host's restore"),
+        saved.write(f"homes/.restore-{DATE}-alice/before/file", "of a part of that name"),
+        saved.write(f"homes/.restore-2026-01-02-03-alice/{way}/03-alice/file", "of somebody else"),
+        saved.write("homes/.restore-2026-01-03-alice/before/file", "of nobody knows whom"),
+        saved.write(f"homes/.restore-2026-01-04-alice/{way}/bob/file", "of nobody knows whom"),
+    ]
+    for again in ("", "-2"):
+        done = restore.restore_user(saved.settings, "latest", "alice", "2026-01-02")
+        assert done["folder"] == f"restored-2026-01-02{again}"
+        assert (homes / "alice" / done["folder"] / "file").read_text() == "old"
+    assert [path for path in kept if not path.exists()] == []
+    assert len(list(homes.glob(".restore-*"))) == len(kept)
+
+
+def test_a_restore_that_is_killed_can_be_run_again(saved: Host) -> None:
+    """At each of its steps, as a reboot or the lack of memory ends it: nothing is tidied up."""
+    home = saved.root / "homes/alice"
+    program = (
+        "import os, sys; from pathlib import Path; import berth_volumes; from berth_backup import restore, settings;"
+        "module, name = sys.argv[2].split('.'); module = {'restore': restore, 'volumes': berth_volumes}[module];"
+        "step = getattr(module, name); setattr(module, name, lambda *a: (step(*a), os._exit(9)));"
+        "restore.restore_user(settings.load(Path(sys.argv[1])), 'latest', 'alice', '2026-01-02')"
+    )
+    file = saved.write_settings()
+    (home / "work").write_text("today's", encoding="utf-8")
+    for number, step in enumerate(("restore._require_space", "restore._restore", "restore.into", "volumes.make")):
+        if step == "volumes.make":
+            home.rename(saved.root / "gone")
+        killed = subprocess.run([sys.executable, "-c", program, file, step], check=False, env=CHILD)
+        assert killed.returncode == 9, step
+        done = restore.restore_user(saved.settings, "latest", "alice", f"2026-01-1{number}")
+        assert (home / done["folder"] / "file").read_text() == "old"
+        assert list((saved.root / "homes").glob(".*")) == []
+    assert (saved.root / "gone/work").read_text() == "today's"
+    assert (saved.root / "gone/file").read_text() == "old"
+    assert (saved.root / "gone/restored-2026-01-02/file").read_text() == "old", "what had come is the user's"
+
+
+def test_two_restores_of_a_user_wait_for_one_another(saved: Host) -> None:
+    program = (
+        "import sys; from pathlib import Path; from berth_backup import restore, settings;"
+        "restore.restore_user(settings.load(Path(sys.argv[1])), 'latest', 'alice', '2026-01-02')"
+    )
+    file = saved.write_settings()
+    started = [subprocess.Popen([sys.executable, "-c", program, file], env=CHILD) for _ in range(3)]
+    assert [process.wait(100) for process in started] == [0, 0, 0]
+    restored = sorted((saved.root / "homes/alice").glob("restored-*"))
+    assert [(path / "file").read_text() for path in restored] == ["old"] * 3
+
+
+def test_a_home_comes_back_only_where_there_is_room(saved: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    (saved.root / "homes/alice/large").write_bytes(os.urandom(3_000_000))
+    saved.write("homes/bob/file", "x" * 5_000_000)
+    assert runs.backup(saved.settings)
+    usage = shutil.disk_usage("/")
+    free = restore.SPARE_BYTES + 4_000_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: usage._replace(free=free))
+    assert restore.restore_user(saved.settings, "latest", "alice", "2026-01-02")["folder"], "bob's is not asked for"
+    free = restore.SPARE_BYTES + 2_000_000
+    with pytest.raises(RestoreError, match=r"202 MB are needed .* and 201 MB are free"):
+        restore.restore_user(saved.settings, "latest", "alice", "2026-01-02")
+    assert list((saved.root / "homes").glob(".*")) == []
 
 
 def test_a_snapshot_without_a_database_is_refused(host: Host) -> None:
@@ -216,3 +312,56 @@ def test_what_restic_could_not_write_is_told(saved: Host, monkeypatch: pytest.Mo
     restic_instead(saved, monkeypatch, f"[ $# -gt 8 ] || exec /usr/bin/restic \"$@\"\necho '{said}'\nexit 1")
     with pytest.raises(restic.ResticError, match=r"the disk of .* is full: /x: write: no space left on device"):
         restic.stream(saved.settings, ["restore", "latest", "--target", "a", "b", "c"], lambda _message: None)
+
+
+NEWER = """
+for argument; do shift; [ "$argument" = --sparse ] || set -- "$@" "$argument"; done
+case "$*" in
+*" version") echo "restic 0.18.0"; exit;;
+*" restore "*) MORE;;
+esac
+exec /usr/bin/restic "$@"
+"""
+"""A restic that can bring back holes, as far as it is asked."""
+
+
+def test_holes_are_asked_no_space_for_where_they_come_back_as_holes(
+    saved: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (saved.root / "homes/alice/sparse").open("wb") as file:
+        file.truncate(100_000_000)
+    (saved.root / "homes/alice/large").write_bytes(os.urandom(3_000_000))
+    assert runs.backup(saved.settings)
+    snapshot = restore.resolve(saved.settings, "latest")["id"]
+    usage = shutil.disk_usage("/")
+    free = restore.SPARE_BYTES + 15_000_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: usage._replace(free=free))
+    restic_instead(saved, monkeypatch, NEWER.replace("MORE", ":"))
+    assert restore.restore_user(saved.settings, "latest", "alice", "2026-01-02")["folder"]
+    restore.fetch(saved.settings, snapshot, DATE)
+    free = restore.SPARE_BYTES + 1_000_000
+    with pytest.raises(RestoreError, match=r"MB are needed where .* and 200 MB are free$"):
+        restore.fetch(saved.settings, snapshot, "later")
+    free = restore.SPARE_BYTES + 15_000_000
+    restic_instead(saved, monkeypatch, 'exec /usr/bin/restic "$@"')
+    monkeypatch.setattr(restic, "version", lambda _settings: (0, 14))
+    with pytest.raises(RestoreError, match=r"29\d MB are needed .*\(Restic before 0\.15 fills the holes"):
+        restore.fetch(saved.settings, snapshot, "later")
+
+
+@pytest.mark.parametrize(("version", "says"), [("0.18.0", "echo STATUS; echo STATUS;"), ("0.14.0", "")])
+def test_a_restore_ends_before_it_fills_the_disk(
+    saved: Host, monkeypatch: pytest.MonkeyPatch, version: str, says: str
+) -> None:
+    """Be it that restic says how far it has got, or that this is looked at."""
+    usage = shutil.disk_usage("/")
+    left = iter([usage.free, usage.free])
+    monkeypatch.setattr(restic, "SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: usage._replace(free=next(left, restore.SPARE_BYTES - 1)))
+    says = says.replace("STATUS", '\'{"message_type":"status","percent_done":0.5}\'')
+    restic_instead(saved, monkeypatch, NEWER.replace("0.18.0", version).replace("MORE", f"{says} exec sleep 100"))
+    snapshot = restore.resolve(saved.settings, "latest")["id"]
+    with pytest.raises(RestoreError, match=r"not enough space .* only 199 MB were left"):
+        restore.fetch(saved.settings, snapshot, DATE)
+    assert list(saved.root.rglob(".restore-*")) == []
+    assert (saved.root / "homes/alice/file").read_text() == "old"

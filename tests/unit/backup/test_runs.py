@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from berth_backup import database, restic, runs
+import pytest
+from berth_backup import database, restic, runs, state
 from berth_backup.settings import PASSWORD
 
 from tests.unit.backup.conftest import flip
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable, Iterator
+
+    from berth_backup.settings import Settings
 
     from tests.unit.backup.conftest import Host
 
@@ -187,6 +192,132 @@ def test_two_runs_wait_for_one_another(host: Host) -> None:
         for _ in range(3)
     ]
     assert [process.wait(100) for process in started] == [0, 0, 0]
+
+
+@contextlib.contextmanager
+def another_host_backs_up(host: Host) -> Iterator[Callable[[], None]]:
+    """A second restic holds a lock, which bars others from what takes it for itself; to be called to end it."""
+    call = restic.command(host.settings, "backup", "--stdin", "--host", "another.example.org")
+    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as other:
+        is_locked(host)
+
+        def end() -> None:
+            assert other.stdin
+            other.stdin.close()
+            other.wait(60)
+
+        try:
+            yield end
+        finally:
+            end()
+
+
+@contextlib.contextmanager
+def another_host_checks(host: Host) -> Iterator[Callable[[], None]]:
+    """A second restic has the repository for itself, and is halted in the middle; to be called to let it go on."""
+    with subprocess.Popen(restic.command(host.settings, "check", "--read-data"), stdout=subprocess.DEVNULL) as other:
+        is_locked(host)
+        other.send_signal(signal.SIGSTOP)
+
+        def end() -> None:
+            other.send_signal(signal.SIGCONT)
+            other.wait(60)
+
+        try:
+            yield end
+        finally:
+            end()
+
+
+def is_locked(host: Host) -> None:
+    locks = host.root / "repository/locks"
+    for _ in range(60_000):
+        if any("-tmp-" not in path.name for path in locks.iterdir()):
+            return
+        time.sleep(0.001)
+    pytest.fail("no lock")
+
+
+def ends_when_waited_for(monkeypatch: pytest.MonkeyPatch, end: Callable[[], None]) -> list[str]:
+    """Let the other host end as soon as it is waited for; returns what is shown."""
+    shown: list[str] = []
+    show = state.show
+
+    def take(settings: Settings, text: str) -> None:
+        show(settings, text)
+        shown.append(text)
+        if text.startswith("waiting for another host"):
+            end()
+
+    monkeypatch.setattr(state, "show", take)
+    monkeypatch.setattr(runs, "LOCKED_PAUSE_SECONDS", 0.1)
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("other", "run"),
+    [
+        (another_host_checks, runs.backup),
+        (another_host_backs_up, runs.backup),
+        (another_host_backs_up, lambda settings: runs.verify(settings, 100)),
+    ],
+    ids=["to back up", "to let go of old snapshots", "to check"],
+)
+def test_a_repository_that_another_host_has_locked_is_waited_for(
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    other: Callable[[Host], contextlib.AbstractContextManager[Callable[[], None]]],
+    run: Callable[[Settings], bool],
+) -> None:
+    assert runs.backup(host.settings)
+    with other(host) as end:
+        shown = ends_when_waited_for(monkeypatch, end)
+        assert run(host.settings)
+    assert [text for text in shown if text.startswith("waiting")]
+    assert "note" not in host.in_state("backup")
+
+
+def test_a_snapshot_counts_though_old_ones_could_not_go(
+    host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runs, "LOCKED_SECONDS", 0)
+    assert runs.backup(host.settings)
+    with another_host_backs_up(host):
+        assert runs.backup(host.settings)
+    assert host.in_state("good") == host.in_state("backup")
+    note = "old snapshots stay until the next time: "
+    assert host.in_state("backup")["note"].startswith(f"{note}{host.settings.repository} is in use by another run")
+    assert f", ok: {note}" in capsys.readouterr().out
+
+
+def test_a_check_that_is_locked_out_is_no_damage(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "LOCKED_SECONDS", 0)
+    assert runs.backup(host.settings)
+    assert runs.verify(host.settings, 50)
+    found = host.in_state("verify")
+    with another_host_backs_up(host):
+        assert not runs.verify(host.settings, 100)
+    assert host.in_state("verify") == found
+    assert "is in use by another run of restic" in host.in_state("verify_put_off")["message"]
+    assert runs.verify(host.settings, 100)
+    assert host.results()["verify_put_off"] is None
+
+
+def test_a_backup_that_is_locked_out_fails(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "LOCKED_SECONDS", 0)
+    assert runs.backup(host.settings)
+    with another_host_checks(host):
+        assert not runs.backup(host.settings)
+    assert "is in use by another run of restic" in host.in_state("backup")["message"]
+
+
+def test_only_restics_own_word_is_a_lock(host: Host) -> None:
+    said = "unable to create lock in backend: repository is already locked exclusively by PID 7 on a by root\nmore"
+    assert restic.explained(host.settings, 1, said).locked
+    assert restic.explained(host.settings, 1, f"repo already locked, waiting up to 0s for the lock\n{said}").locked
+    assert restic.explained(host.settings, 1, f"create exclusive lock\nFatal: {said}").locked
+    assert restic.explained(host.settings, 11, "whatever").locked
+    assert not restic.explained(host.settings, 1, "/homes/alice/is already locked: input/output error").locked
 
 
 def test_progress_is_for_people() -> None:

@@ -57,6 +57,11 @@ def test_now_shows_how_far_it_has_got_and_what_was_made(checkout: Checkout) -> N
     assert "snapshot 0a1b2c3d, 12 files, 3.0 MiB, 1.0 KiB of them new (1:05)" in result.stdout
 
 
+def test_a_note_is_told_with_what_was_made(checkout: Checkout) -> None:
+    write(checkout, {**SNAPSHOT, "note": "old snapshots stay until the next time"})
+    assert "\n  old snapshots stay until the next time\n" in checkout.run("backup", "now").stdout
+
+
 @pytest.mark.parametrize(("arguments", "percent"), [((), 100), (("--percent", "7"), 7)])
 def test_verify_reads_everything_unless_told_otherwise(
     checkout: Checkout, arguments: tuple[str, ...], percent: int

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -104,21 +105,23 @@ def compare(settings: Settings, snapshot: str, checksums: Path) -> dict[str, Any
     files, same, changed = 0, 0, 0
     missing: list[str] = []
     different: list[str] = []
-    for path, size in _listed(settings, snapshot):
+    odd = _odd(settings)
+    for told, size in _listed(settings, snapshot):
         files += 1
+        path = _meant(told, size, odd)
         if not path.is_file() or path.is_symlink():
-            missing.append(str(path))
+            missing.append(str(told))
             continue
         here = list(_fingerprint(path))
         then = there.get(str(path))
         if here[0] != size:
-            different.append(str(path))
+            different.append(str(told))
         elif then is None or then[:2] != here[:2]:
             changed += 1
         elif then == here:
             same += 1
         else:
-            different.append(str(path))
+            different.append(str(told))
     return {
         "files": files,
         "same": same,
@@ -131,13 +134,35 @@ def compare(settings: Settings, snapshot: str, checksums: Path) -> dict[str, Any
 
 
 def _listed(settings: Settings, snapshot: str) -> Iterator[tuple[Path, int]]:
-    """Files of people in a snapshot, each with its size."""
+    """Files of people in a snapshot, as restic tells their paths, each with its size."""
     parts = _parts(settings)
-    for line in restic.run(settings, "ls", "--json", "--no-lock", snapshot).splitlines():
+    # A name may hold other characters that end a line for Python, which JSON does not escape.
+    for line in restic.run(settings, "ls", "--json", "--no-lock", snapshot).rstrip("\n").split("\n"):
         node = json.loads(line)
         path = Path(node.get("path", "/"))
         if node.get("type") == "file" and any(path.is_relative_to(part) for part in parts):
             yield path, node.get("size", 0)
+
+
+def _odd(settings: Settings) -> dict[str, list[Path]]:
+    """Files of people that are here and whose paths are not UTF-8, by the path that restic tells of them.
+
+    It tells each byte that is none as U+FFFD, so several files may have one path.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in _of_people(settings):
+        told = re.sub("[\udc80-\udcff]", "\ufffd", str(path))
+        if "\ufffd" in told:
+            found.setdefault(told, []).append(path)
+    return found
+
+
+def _meant(told: Path, size: int, odd: dict[str, list[Path]]) -> Path:
+    """The file that restic tells of; of several that it can be, one of that size, and each of them once."""
+    there = odd.get(str(told))
+    if not there:
+        return told
+    return there.pop(next((number for number, path in enumerate(there) if path.lstat().st_size == size), 0))
 
 
 def _parts(settings: Settings) -> list[Path]:

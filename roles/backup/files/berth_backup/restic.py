@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,9 @@ OPEN_SECONDS = 60
 _SFTP = re.compile(r"sftp:(?://)?(?P<host>[^:/]+)(?::(?P<port>\d+)(?=/))?[:/]")
 """sftp:USER@HOST:FOLDER, or sftp://USER@HOST:PORT/FOLDER."""
 
+_IS_LOCKED = re.compile(r"^(Fatal: )?unable to create lock in backend: repository is already locked", re.MULTILINE)
+"""What restic says that does not tell it by its exit code; not what a file's name may say."""
+
 _OTHER_KEY = re.compile(r"HOST IDENTIFICATION HAS CHANGED.*?(?P<fingerprint>SHA256:[\w+/]+)", re.DOTALL)
 """Of ssh's warning, which is longer than what is kept of other messages."""
 
@@ -57,11 +61,13 @@ class ResticError(Exception):
 
     Attributes:
         missing: Whether there is no repository.
+        locked: Whether another run of restic, on whatever host, has locked it.
     """
 
-    def __init__(self, message: str, *, missing: bool = False) -> None:
+    def __init__(self, message: str, *, missing: bool = False, locked: bool = False) -> None:
         super().__init__(message)
         self.missing = missing
+        self.locked = locked
 
 
 def command(settings: Settings, *arguments: str) -> list[str]:
@@ -113,6 +119,7 @@ def run(settings: Settings, *arguments: str, seconds: float | None = None) -> st
             command(settings, *arguments),
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
             env=environment(settings),
             timeout=seconds,
@@ -149,7 +156,7 @@ def stream(settings: Settings, arguments: Sequence[str], take: Callable[[dict[st
         0, or :data:`INCOMPLETE`.
 
     Raises:
-        ResticError: It failed.
+        ResticError: It failed. It is ended if `take` raises something.
     """
     other: list[str] = []
     with (
@@ -158,17 +165,22 @@ def stream(settings: Settings, arguments: Sequence[str], take: Callable[[dict[st
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
             env=environment(settings),
         ) as process,
-        _watched(process.pid, take, wanted=arguments[0] == "restore" and version(settings) < TELLS_RESTORE_SINCE),
+        _watched(process, take, wanted=arguments[0] == "restore" and version(settings) < TELLS_RESTORE_SINCE),
     ):
-        for line in process.stdout or ():
-            message = _json(line)
-            if message is None:
-                other.append(line)
-            else:
-                take(message)
-                other += [f"{text}\n" for text in _complaint(message)]
+        try:
+            for line in process.stdout or ():
+                message = _json(line)
+                if message is None:
+                    other.append(line)
+                else:
+                    take(message)
+                    other += [f"{text}\n" for text in _complaint(message)]
+        except BaseException:
+            process.kill()
+            raise
     if process.returncode not in (0, INCOMPLETE):
         raise explained(settings, process.returncode, "".join(other))
     return process.returncode
@@ -184,26 +196,31 @@ def _complaint(message: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def _watched(process: int, take: Callable[[dict[str, Any]], None], *, wanted: bool) -> Iterator[None]:
-    """Hand over, meanwhile, what a process has written so far.
+def _watched(process: subprocess.Popen[str], take: Callable[[dict[str, Any]], None], *, wanted: bool) -> Iterator[None]:
+    """Hand over, meanwhile, what a process has written so far; it is ended if `take` raises something, which is raised.
 
     How much is in its files says nothing: they have their full size from the beginning.
     """
+    if not wanted:
+        yield
+        return
     ended = threading.Event()
 
     def look() -> None:
         while not ended.wait(SILENT_SECONDS):
-            take({"message_type": "status", "written": written(process)})
+            try:
+                take({"message_type": "status", "written": written(process.pid)})
+            except BaseException:
+                process.kill()
+                raise
 
-    watcher = threading.Thread(target=look)
-    if wanted:
-        watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        if wanted:
-            watcher.join()
+    with ThreadPoolExecutor(1) as pool:
+        watcher = pool.submit(look)
+        try:
+            yield
+        finally:
+            ended.set()
+        watcher.result()
 
 
 def written(process: int) -> int:
@@ -239,10 +256,11 @@ def explained(settings: Settings, code: int, said: str) -> ResticError:
         )
     if code == NO_REPOSITORY or "Is there a repository at the following location" in said:
         return ResticError(f"there is no repository at {where}, or nothing answers there: {text}", missing=True)
-    if code == LOCKED or "already locked" in said:
+    if code == LOCKED or _IS_LOCKED.search(said):
         return ResticError(
             f"{where} is in use by another run of restic: wait for it. If there is none (a host that was lost in the"
-            f" middle), `restic unlock` frees it. It says: {text}"
+            f" middle), `restic unlock` frees it. It says: {text}",
+            locked=True,
         )
     if "no space left on device" in said.lower():
         return ResticError(f"the disk of {where} is full: {text}")

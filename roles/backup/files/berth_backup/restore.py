@@ -43,6 +43,10 @@ class RestoreError(Exception):
     """Something that must not or cannot be restored; the message says what to do."""
 
 
+class SpaceError(RestoreError):
+    """The space has run short while a restore was at work."""
+
+
 def resolve(settings: Settings, wanted: str) -> dict[str, Any]:
     """The snapshot that is meant: `latest`, or the first letters of an id.
 
@@ -118,7 +122,7 @@ def newer_files(settings: Settings, then: dt.datetime) -> Iterator[str]:
     """Files of people that were written after a moment."""
     for part in parts(settings):
         if part.name in ("homes", "folders"):
-            yield from (str(path) for path in _files(part) if path.lstat().st_mtime > then.timestamp() + 1)
+            yield from (str(path) for path, found in _files(part) if found.st_mtime > then.timestamp() + 1)
 
 
 def newer_accounts(settings: Settings, snapshot: str) -> list[str]:
@@ -133,10 +137,18 @@ def newer_accounts(settings: Settings, snapshot: str) -> list[str]:
     return [f"account {name}" for name in sorted(set(database.accounts(live)) - set(known))]
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Files below a folder, without those that go while people work on."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not _is_aside(name)]
-        yield from (path for name in names if stat.S_ISREG((path := Path(place, name)).lstat().st_mode))
+        for name in names:
+            path = Path(place, name)
+            try:
+                found = path.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            if stat.S_ISREG(found.st_mode):
+                yield path, found
 
 
 def parts(settings: Settings) -> list[Path]:
@@ -165,8 +177,9 @@ def fetch(settings: Settings, snapshot: str, date: str) -> None:
     Raises:
         RestoreError: There is no room, the snapshot lacks the database, or it is damaged.
     """
-    _require_space(settings, snapshot)
+    _require_space(settings, _needed(settings, snapshot))
     held = resolve(settings, snapshot)["paths"]
+    made: list[Path] = []
     for part in [Path(settings.secrets).parent, *parts(settings)]:
         if str(part) not in held:
             continue
@@ -174,7 +187,14 @@ def fetch(settings: Settings, snapshot: str, date: str) -> None:
         target = aside(part, date)
         # Not one that is there: it might be a link.
         target.mkdir(mode=0o700)
-        _restore(settings, snapshot, part, target / "fetched", date)
+        made.append(target)
+        try:
+            _restore(settings, snapshot, part, target / "fetched", date)
+        except SpaceError:
+            # Nothing has been put aside yet: in these there is only what has just come.
+            for one in made:
+                shutil.rmtree(one)
+            raise
     staged = _fetched(Path(settings.state).parent, date) / Path(settings.state).name / settings.staged.name
     copied = staged / Path(settings.database).name
     if not copied.exists():
@@ -198,6 +218,13 @@ def _restore(settings: Settings, snapshot: str, part: Path, target: Path, told: 
     name = _note(told)
 
     def take(message: dict[str, Any]) -> None:
+        # More may be needed than is known at the beginning: a restore must not fill the disk that people work on.
+        free = shutil.disk_usage(settings.homes).free
+        if free < SPARE_BYTES:
+            raise SpaceError(
+                f"there is not enough space where {settings.homes} is: while {part} was brought, only"
+                f" {free // 2**20} MB were left. What was brought is removed again"
+            )
         if message.get("message_type") == "status":
             state.show(settings, f"{part.name}: {progress(message)}", name)
 
@@ -241,14 +268,36 @@ def _literal(path: Path) -> str:
     return re.sub(r"([*?\[\]\\])", r"\\\1", str(path))
 
 
-def _require_space(settings: Settings, snapshot: str) -> None:
-    counted = json.loads(restic.run(settings, "stats", "--json", "--no-lock", snapshot))
-    needed = counted["total_size"] + SPARE_BYTES
+def _needed(settings: Settings, snapshot: str) -> int:
+    """Bytes of everything in a snapshot, at least.
+
+    Where holes come back as holes, that is what is stored: the size that a file claims may be all holes.
+    """
+    counted: int = json.loads(restic.run(settings, "stats", "--json", "--no-lock", snapshot))["total_size"]
+    if restic.version(settings) < SPARSE_SINCE:
+        return counted
+    said = restic.run(settings, "stats", "--json", "--no-lock", "--mode=raw-data", snapshot)
+    stored: dict[str, int] = json.loads(said)
+    return min(counted, stored.get("total_uncompressed_size", stored["total_size"]))
+
+
+def _needed_below(settings: Settings, snapshot: str, folder: Path) -> int:
+    """Bytes of a folder of a snapshot, at least: of a file with several names, restic lists each."""
+    listed = restic.run(settings, "ls", "--json", "--no-lock", "--recursive", snapshot, str(folder))
+    sizes: list[int] = [json.loads(line).get("size", 0) for line in listed.strip().split("\n")]
+    return min(_needed(settings, snapshot), sum(sizes))
+
+
+def _require_space(settings: Settings, bytes_needed: int) -> None:
+    needed = bytes_needed + SPARE_BYTES
     free = shutil.disk_usage(settings.homes).free
     if free < needed:
+        holes = (
+            "" if restic.version(settings) >= SPARSE_SINCE else ". (Restic before 0.15 fills the holes of sparse files)"
+        )
         raise RestoreError(
             f"{needed // 2**20} MB are needed where {settings.homes} is, since nothing is deleted that is there, and"
-            f" {free // 2**20} MB are free"
+            f" {free // 2**20} MB are free{holes}"
         )
 
 
@@ -330,25 +379,57 @@ def renumber(place: Path, manifest: dict[str, Any]) -> None:
 def restore_user(settings: Settings, wanted: str, name: str, date: str) -> dict[str, Any]:
     """Bring back one user's home as a folder within it. How far that has got is told under the user's name.
 
+    What an earlier restore of the user has left that was interrupted is removed; one that is at work is waited for.
+
     Raises:
-        RestoreError: The snapshot has no home of that user.
+        RestoreError: The snapshot has no home of that user, or there is no room.
     """
     snapshot = resolve(settings, wanted)
     home = Path(settings.homes, directory_name(name))
-    work = Path(settings.homes, f"{ASIDE}{date}-{home.name}")
-    work.mkdir(mode=0o700)
-    try:
-        _restore(settings, snapshot["id"], home, work, name)
-        found = work / home.relative_to("/")
-        if not found.is_dir():
-            raise RestoreError(f"snapshot {snapshot['short_id']} has no home of {name!r}")
-        owner = found.stat()
-        if not home.is_dir():
-            berth_volumes.make(home, stat.S_IMODE(owner.st_mode), berth_volumes.settings())
-            os.chown(home, owner.st_uid, owner.st_gid)
-        place = into(found, home, f"restored-{date}")
-    except MovingError as error:
-        raise RestoreError(str(error)) from None
-    finally:
-        shutil.rmtree(work)
+    with runs.alone(settings, f"{runs.LOCK}-{home.name}"):
+        for left in _leftovers(home):
+            shutil.rmtree(left)
+        _require_space(settings, _needed_below(settings, snapshot["id"], home))
+        work = home.parent / f"{ASIDE}{date}-{home.name}"
+        work.mkdir(mode=0o700)
+        try:
+            _restore(settings, snapshot["id"], home, work, name)
+            found = work / home.relative_to("/")
+            if not found.is_dir():
+                raise RestoreError(f"snapshot {snapshot['short_id']} has no home of {name!r}")
+            owner = found.stat()
+            if not home.is_dir():
+                berth_volumes.make(home, stat.S_IMODE(owner.st_mode), berth_volumes.settings())
+            # A run that was interrupted may have made it, and not given it away.
+            if home.stat().st_uid == os.geteuid():
+                os.chown(home, owner.st_uid, owner.st_gid)
+            place = into(found, home, f"restored-{date}")
+        except MovingError as error:
+            raise RestoreError(str(error)) from None
+        finally:
+            shutil.rmtree(work)
     return {"user": name, "snapshot": snapshot["short_id"], "home": str(home), "folder": place}
+
+
+def _leftovers(home: Path) -> Iterator[Path]:
+    """Folders in which restores of a home have waited that were interrupted.
+
+    What a whole restore has put aside has the time of day in its name, and other folders at its top. In these there is
+    nothing but the way to the home as it was in a snapshot, which until the last step is nowhere else.
+    """
+    wanted = re.compile(re.escape(ASIDE) + r"\d{4}-\d\d-\d\d-" + re.escape(home.name))
+    for path in home.parent.iterdir():
+        if wanted.fullmatch(path.name) and not path.is_symlink() and _is_way(path, home.relative_to("/")):
+            yield path
+
+
+def _is_way(folder: Path, path: Path) -> bool:
+    """Whether a folder holds nothing beside a relative path, of which the last parts may be missing."""
+    for part in path.parts:
+        there = [child.name for child in folder.iterdir()]
+        if not there:
+            return True
+        folder /= part
+        if there != [part] or folder.is_symlink() or not folder.is_dir():
+            return False
+    return True

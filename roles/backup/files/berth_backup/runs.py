@@ -13,19 +13,30 @@ import socket
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from berth_backup import database, restic, state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from berth_backup.settings import Settings
 
 REPOSITORY = "repository.json"
+LOCK = "lock"
+"""What the names of all files begin with that are locked; this one is of backups and checks."""
+
 ERRORS_KEPT = 20
 JOURNAL_SECONDS = 30
 """Between two lines in the journal that tell how far a run has got."""
+
+LOCKED_SECONDS = 40 * 60
+"""Longest wait for a repository that another host has locked, each time that it is needed.
+
+More than the half hour after which restic takes the lock of a host that was lost in the middle for stale.
+"""
+
+LOCKED_PAUSE_SECONDS = 20
 
 HUB_SITE_PACKAGES = "/opt/berth/hub/lib"
 USERS = ("berth", "berth-proxy", "berth-metrics", "berth-dock")
@@ -33,13 +44,15 @@ GROUPS = ("berth", "berth-proxy", "berth-metrics", "berth-dock", "berth-routes")
 
 ENOENT = 2
 
+Returned = TypeVar("Returned")
+
 
 def backup(settings: Settings) -> bool:
     """Make a snapshot, and let go of those that need not be kept any longer. Returns whether all went well."""
     began = time.monotonic()
     result: dict[str, Any] = {"began": state.now(), "result": "failed", "errors": []}
     try:
-        with _alone(settings):
+        with alone(settings):
             _back_up(settings, result)
     except (restic.ResticError, OSError, ValueError) as error:
         result["message"] = str(error)
@@ -52,20 +65,26 @@ def backup(settings: Settings) -> bool:
 
 
 def verify(settings: Settings, percent: int) -> bool:
-    """Check the repository, and read some of its data or all of it. Returns whether it is sound."""
+    """Check the repository, and read some of its data or all of it. Returns whether it is sound.
+
+    One that is locked all the while is not known to be damaged: what the last check has found stays.
+    """
     began = time.monotonic()
     result: dict[str, Any] = {"began": state.now(), "result": "failed", "percent": percent}
     try:
-        with _alone(settings):
+        with alone(settings):
             state.show(settings, f"reading {percent} % of the repository's data")
             restic.run(settings, "unlock")
             subset = ["--read-data"] if percent == 100 else [f"--read-data-subset={percent}%"]
-            restic.run(settings, "check", *subset)
+            _patiently(settings, lambda: restic.run(settings, "check", *subset))
             result["result"] = "ok"
     except (restic.ResticError, OSError, ValueError) as error:
         result["message"] = str(error)
+        if isinstance(error, restic.ResticError) and error.locked:
+            result["result"] = "put off"
     result |= {"ended": state.now(), "seconds": round(time.monotonic() - began, 1)}
-    state.note(settings, verify=result)
+    put_off = result["result"] == "put off"
+    state.note(settings, **({"verify_put_off": result} if put_off else {"verify": result, "verify_put_off": None}))
     state.done(settings)
     print(f"check of {percent} % of the data: {result['result']}", result.get("message", ""), flush=True)
     sound: bool = result["result"] == "ok"
@@ -73,11 +92,32 @@ def verify(settings: Settings, percent: int) -> bool:
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """One at a time: a check and a backup wait for one another."""
-    with Path(settings.state, "lock").open("w") as lock:
+def alone(settings: Settings, name: str = LOCK) -> Iterator[None]:
+    """One at a time of those that take the same name: a check and a backup wait for one another."""
+    with Path(settings.state, name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _patiently(settings: Settings, call: Callable[[], Returned]) -> Returned:
+    """Call what runs restic, again and again while another host has locked the repository that they share.
+
+    Restic before 0.16 cannot wait by itself.
+
+    Raises:
+        ResticError: It failed, or the repository was locked all the while.
+    """
+    until = time.monotonic() + LOCKED_SECONDS
+    while True:
+        try:
+            return call()
+        except restic.ResticError as error:
+            if not error.locked or time.monotonic() >= until:
+                raise
+        state.show(settings, "waiting for another host, which has locked the repository")
+        time.sleep(LOCKED_PAUSE_SECONDS)
+        # Of a host that was lost in the middle, whose lock has become stale meanwhile.
+        restic.run(settings, "unlock")
 
 
 def _back_up(settings: Settings, result: dict[str, Any]) -> None:
@@ -97,7 +137,8 @@ def _back_up(settings: Settings, result: dict[str, Any]) -> None:
         arguments += ["--pack-size", str(settings.pack_mib)]
     paths = [path for path in settings.paths if Path(path).exists()]
     watch = _Watch(settings)
-    code = restic.stream(settings, [*arguments, "--", *paths, str(settings.staged)], watch.take)
+    arguments += ["--", *paths, str(settings.staged)]
+    code = _patiently(settings, lambda: restic.stream(settings, arguments, watch.take))
     errors += watch.errors
     result |= {
         "snapshot": watch.summary["snapshot_id"][:8],
@@ -110,7 +151,13 @@ def _back_up(settings: Settings, result: dict[str, Any]) -> None:
     state.show(settings, "letting go of old snapshots")
     keep = [f"--keep-{name}={getattr(settings, f'keep_{name}')}" for name in ("last", "daily", "weekly", "monthly")]
     keep = [option for option in keep if not option.endswith("=0")]
-    restic.run(settings, "forget", "--prune", "--host", settings.host, "--tag", restic.TAG, "--group-by", "host", *keep)
+    forget = ["forget", "--prune", "--host", settings.host, "--tag", restic.TAG, "--group-by", "host", *keep]
+    try:
+        _patiently(settings, lambda: restic.run(settings, *forget))
+    except restic.ResticError as error:
+        if not error.locked:
+            raise
+        result["note"] = f"old snapshots stay until the next time: {error}"
     if errors or (code == restic.INCOMPLETE and not watch.vanished):
         result["result"] = "incomplete"
         result["message"] = errors[0] if errors else "restic could not read everything"
@@ -199,7 +246,9 @@ def _excludes(settings: Settings) -> Path:
     """A file of patterns: the live database, whose copy is in the snapshot, and what the site leaves out."""
     live = [f"{settings.database}{suffix}" for suffix in ("", "-journal", "-wal", "-shm")]
     path = Path(settings.state, "exclude")
-    own = [str(Path(settings.state, name)) for name in ("lock", "exclude", state.PROGRESS, state.RESULTS, REPOSITORY)]
+    own = [
+        str(Path(settings.state, name)) for name in (f"{LOCK}*", "exclude", state.PROGRESS, state.RESULTS, REPOSITORY)
+    ]
     own.append(str(Path(settings.state, f"{state.RESTORING}*")))
     # What restores have put aside, homes on their way to or from another hub or another file system, and snapshots.
     aside = [f"{folder}/{name}-*" for folder in settings.paths for name in (".restore", ".moving", ".becoming")]
@@ -259,5 +308,5 @@ def _sentence(result: dict[str, Any]) -> str:
         return f"backup failed: {result.get('message', '')}"
     what = f"snapshot {result['snapshot']}: {result['files']} files, {result['bytes'] / 1e6:.0f} MB"
     return f"{what}, {result['added_bytes'] / 1e6:.1f} MB of them new, {result['seconds']} s, {result['result']}" + (
-        f": {result['message']}" if result.get("message") else ""
+        "".join(f": {result[name]}" for name in ("message", "note") if result.get(name))
     )

@@ -38,7 +38,10 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def read(settings: Settings) -> dict[str, Any]:
-    """The results there are: `since` (backups are wanted), `backup`, `good` (the last good one), `verify`."""
+    """The results there are: `since` (backups are wanted), `backup`, `good` (the last good one), `verify`.
+
+    `verify_put_off` is a check that has found the repository locked, if it was the last one.
+    """
     try:
         found: dict[str, Any] = json.loads(Path(settings.state, RESULTS).read_text(encoding="utf-8"))
     except FileNotFoundError:
