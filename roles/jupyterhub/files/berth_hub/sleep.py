@@ -262,13 +262,13 @@ class SleepHandler(APIHandler):
         if spawner.active or not spawner.will_resume:
             raise web.HTTPError(400, f"{spawner._log_name} does not sleep")  # noqa: SLF001
         # Takes seconds: for whoever wants to start it meanwhile, it is stopping.
-        spawner._stop_pending = True  # noqa: SLF001
+        spawner._stop_pending = True  # noqa: SLF001 (as JupyterHub's handlers)
         try:
             await spawner.end_sleep()
             spawner.orm_spawner.state = spawner.get_state()
             self.db.commit()
         finally:
-            spawner._stop_pending = False  # noqa: SLF001
+            spawner._stop_pending = False  # noqa: SLF001 (as above)
         user.spawners.pop(server_name, None)
         self.set_status(204)
 
