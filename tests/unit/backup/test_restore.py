@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,28 @@ def test_everything_comes_back_and_what_was_there_is_aside(saved: Host) -> None:
     assert runs.backup(saved.settings)
     restore.fetch(saved.settings, restore.resolve(saved.settings, "latest")["id"], "later")
     assert list((saved.root / "homes/.restore-later/fetched").rglob(".restore-*")) == []
+
+
+def test_newer_files_in_shared_folders_elsewhere_count(host: Host) -> None:
+    host.change(paths=[*host.settings.paths, str(host.root / "mnt"), str(host.root / "shared")])
+    for path in ("mnt/archive/file", "shared/file", "lib/hub/more"):
+        host.write(path, "new")
+    found = restore.newer_files(host.settings, dt.datetime.fromtimestamp(0, dt.UTC))
+    assert list(found) == [str(host.root / "mnt/archive/file")]
+
+
+def test_a_folder_that_is_a_file_system_of_its_own_is_refused_before_anything_is_changed(
+    saved: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a link, whose folder is on the file system of memory; all folders are somebody else's.
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        (saved.root / "mnt").symlink_to(elsewhere)
+        saved.change(paths=[*saved.settings.paths, str(saved.root / "mnt")])
+        with pytest.raises(RestoreError, match=f"{saved.root / 'mnt'} is a file system of its own"):
+            restore.look(saved.settings, "latest", overwrite=True)
+    (saved.root / "mnt").unlink()
+    assert restore.look(saved.settings, "latest", overwrite=True)["id"]
 
 
 def test_newer_data_is_named(saved: Host) -> None:

@@ -330,3 +330,13 @@ def test_the_manifest_tells_what_another_host_must_know(monkeypatch: pytest.Monk
     monkeypatch.setattr(runs, "GROUPS", ("root",))
     found = runs.manifest()
     assert (found["users"], found["groups"]) == ({"root": 0}, {"root": 0})
+
+
+def test_what_comes_and_goes_is_in_no_snapshot(host: Host) -> None:
+    for path in ("homes/alice/file", "homes/.deleted-x/home/file", "homes/alice/.kept.new", "lib/backup/.results.new"):
+        host.write(path, "text")
+    assert runs.backup(host.settings)
+    listed = restic.run(host.settings, "ls", "--no-lock", "latest")
+    there = [line.removeprefix(f"{host.root}/") for line in listed.splitlines()]
+    assert {"homes/alice/file", "homes/alice/.kept.new"} <= set(there)
+    assert [path for path in there if ".deleted" in path or ".results" in path] == []

@@ -76,6 +76,7 @@ def look(settings: Settings, wanted: str, *, overwrite: bool) -> dict[str, Any]:
         RestoreError: It may not.
     """
     snapshot = resolve(settings, wanted)
+    _refuse_other_file_systems(settings)
     then = moment(snapshot["time"])
     manifest = json.loads(_dump(settings, snapshot["id"], settings.staged_manifest))
     refuse_newer_version(manifest["versions"], runs.versions())
@@ -120,9 +121,8 @@ def _number(version: str) -> tuple[int, ...]:
 
 def newer_files(settings: Settings, then: dt.datetime) -> Iterator[str]:
     """Files of people that were written after a moment."""
-    for part in parts(settings):
-        if part.name in ("homes", "folders"):
-            yield from (str(path) for path, found in _files(part) if found.st_mtime > then.timestamp() + 1)
+    for part in of_people(settings):
+        yield from (str(path) for path, found in _files(part) if found.st_mtime > then.timestamp() + 1)
 
 
 def newer_accounts(settings: Settings, snapshot: str) -> list[str]:
@@ -154,6 +154,27 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 def parts(settings: Settings) -> list[Path]:
     """What a whole restore replaces, folder by folder; settings and secrets apart."""
     return [path for path in map(Path, settings.paths) if path != Path(settings.secrets).parent]
+
+
+def of_people(settings: Settings) -> list[Path]:
+    """Those of them that are people's: homes and shared folders, wherever these are."""
+    own = {Path(settings.state).parent, Path(settings.homes).parent / "shared"}
+    return [part for part in parts(settings) if part not in own]
+
+
+def _refuse_other_file_systems(settings: Settings) -> None:
+    """Refuse a part beside which nothing can wait that is to be put in its place by renaming.
+
+    Raises:
+        RestoreError: Names it.
+    """
+    for part in parts(settings):
+        if part.exists() and part.stat().st_dev != aside(part, "").parent.stat().st_dev:
+            raise RestoreError(
+                f"{part} is a file system of its own that belongs to users, so that what comes cannot wait beside it:"
+                " leave it out of jupyterhub_shared_folders while the host is restored (berth up -t jupyterhub,backup);"
+                " what is in it stays as it is"
+            )
 
 
 def _is_aside(name: str) -> bool:

@@ -249,9 +249,12 @@ def _excludes(settings: Settings) -> Path:
     own = [
         str(Path(settings.state, name)) for name in (f"{LOCK}*", "exclude", state.PROGRESS, state.RESULTS, REPOSITORY)
     ]
-    own.append(str(Path(settings.state, f"{state.RESTORING}*")))
-    # What restores have put aside, homes on their way to or from another hub or another file system, and snapshots.
-    aside = [f"{folder}/{name}-*" for folder in settings.paths for name in (".restore", ".moving", ".becoming")]
+    # How far restores have got, and what is being written right now: it comes and goes while restic reads.
+    own += [str(Path(settings.state, name)) for name in (f"{state.RESTORING}*", ".*.new")]
+    # What restores have put aside, homes on their way to or from another hub or another file system, what is left of
+    # those that were deleted, and snapshots.
+    names = (".restore", ".moving", ".becoming", ".deleted")
+    aside = [f"{folder}/{name}-*" for folder in settings.paths for name in names]
     aside.append(f"{settings.homes}/.snapshots")
     state.write(path, "".join(f"{line}\n" for line in (*live, *own, *aside, *settings.exclude)))
     return path
