@@ -159,17 +159,27 @@ def names_by_host(reports: Sequence[Report], key: str = "users") -> list[set[str
     return [{one["name"] for one in report.data.get(key, [])} for report in reports]
 
 
+def as_meant(reports: Sequence[Report], names: Iterable[str]) -> list[str]:
+    """The names as the hubs write them: in lower case, unless one of them tells Alice from alice.
+
+    Raises:
+        BerthError: Two are the same.
+    """
+    exact = any(report.data.get("exact_names") for report in reports)
+    return check_names(name if exact else name.lower() for name in names)
+
+
 def as_known(reports: Sequence[Report], names: Iterable[str], key: str = "users") -> list[str]:
-    """The names as hosts know them: as they were typed, or else in lower case.
+    """The names as the hubs write them, of people who are there.
 
     Raises:
         BerthError: No host knows one of them, or two are the same.
     """
+    meant = as_meant(reports, names)
     known = set().union(*names_by_host(reports, key))
-    typed = list(names)
-    missing = [f'"{name}"' for name in typed if name not in known and name.lower() not in known]
+    missing = [f'"{name}"' for name in meant if name not in known]
     if not missing:
-        return check_names(name if name in known else name.lower() for name in typed)
+        return meant
     who = f"user {missing[0]}" if len(missing) == 1 else f"users {', '.join(missing)}"
     if key == "waiting":
         raise BerthError(f'no {who} waits for approval, and nothing was changed: see "berth users list --waiting"')

@@ -107,9 +107,7 @@ def add(
     if until is not None:
         variables["jupyterhub_users_passwords_to"] = str(until.absolute())
     reports = ask_hosts(project, "users", options, variables)
-    # In a dry run nobody new is there.
-    known = names_in(reports, "created").union(*accounts.names_by_host(reports))
-    _tell_added([name if name in known else name.lower() for name in wanted], reports, only_check=options.check)
+    _tell_added(accounts.as_meant(reports, wanted), reports, only_check=options.check)
     if until is not None:
         hand_out(until, target, only_check=options.check)
 
@@ -256,12 +254,8 @@ def remove(project: Project, options: RunOptions, *, names: tuple[str, ...], del
     """
     wanted = check_names(names)
     reports = _change(project, options, [])
-    known = set().union(*accounts.names_by_host(reports))
-    if not delete_home:
-        wanted = accounts.as_known(reports, wanted)
-    else:
-        # Somebody who is gone already may have left a home.
-        wanted = [name if name in known or name.lower() not in known else name.lower() for name in wanted]
+    # Somebody who is gone already may have left a home.
+    wanted = accounts.as_meant(reports, wanted) if delete_home else accounts.as_known(reports, wanted)
     with_homes = " and delete their homes, with everything that they made" if delete_home else ""
     if not confirmed(f"Remove {', '.join(wanted)}{with_homes}?", yes=yes):
         return

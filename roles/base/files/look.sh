@@ -2,8 +2,8 @@
 # look.sh LAID READS FOLDER...: prints the checksum of each archive LAID/NAME.tar whose files are all as they were laid, and "outdated NAME" if
 # a unit that READS/NAME tells of was started before something that it reads has changed: then a converge broke off before its
 # handlers. Each line of READS/NAME is a unit, and the files, folders and links that it reads when it starts.
-# "active UNIT" and "enabled UNIT" tell of Berth's units, and of the engine's, which run, and which start with the host; "file OWNER GROUP MODE PATH" and
-# "SHA256  PATH" of each file in one of the FOLDERs what it is and holds.
+# "active UNIT" and "enabled UNIT" tell of Berth's units, and of the engine's, which run, and which start with the host;
+# "file OWNER GROUP MODE PATH" and "SHA256  PATH" of each file in one of the FOLDERs what it is and holds.
 set -u
 laid=$1
 reads=$2

@@ -1,4 +1,4 @@
-"""Prints as JSON what a host has: memory and free space in MB, who listens where, which hub is there, if any."""
+"""Prints as JSON what a host has: memory, free space in MB, who listens where, packages, which hub is there, if any."""
 
 import json
 import re

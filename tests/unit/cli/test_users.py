@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from berth_cli.accounts import as_known, check_names, in_lower_case, new_password
+from berth_cli.accounts import as_known, as_meant, check_names, in_lower_case, new_password
 from berth_cli.app import main
 from berth_cli.errors import BerthError
 from berth_cli.runner import Report
@@ -350,23 +350,27 @@ def test_names_that_are_brought_become_lower_case(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
-    ("there", "typed", "known"),
+    ("there", "exact", "typed", "known"),
     [
-        (["alice", "Alice"], ["Alice"], ["Alice"]),
-        (["alice", "Alice"], ["alice"], ["alice"]),
-        (["alice"], ["Alice"], ["alice"]),
-        (["Alice"], ["Alice"], ["Alice"]),
+        (["alice", "Alice"], True, "Alice", "Alice"),
+        (["alice", "Alice"], True, "alice", "alice"),
+        (["Alice"], True, "Alice", "Alice"),
+        (["alice"], False, "Alice", "alice"),
     ],
 )
-def test_a_name_is_that_of_whom_the_host_knows(there: list[str], typed: list[str], known: list[str]) -> None:
-    report = Report("one", {"users": [{"name": name} for name in there]})
-    assert as_known([report], typed) == known
+def test_a_name_is_that_of_whom_the_host_knows(there: list[str], typed: str, known: str, *, exact: bool) -> None:
+    report = Report("one", {"users": [{"name": name} for name in there], "exact_names": exact})
+    assert as_known([report], [typed]) == [known]
 
 
-@pytest.mark.parametrize("typed", [["alice"], ["bob"]])
-def test_nobody_else_is_meant(typed: list[str]) -> None:
-    with pytest.raises(BerthError, match=f'there is no user "{typed[0]}"'):
-        as_known([Report("one", {"users": [{"name": "Alice"}]})], typed)
+@pytest.mark.parametrize(
+    ("there", "exact", "typed"), [("Alice", True, "alice"), ("alice", True, "Alice"), ("Alice", True, "bob")]
+)
+def test_nobody_else_is_meant(there: str, typed: str, *, exact: bool) -> None:
+    report = Report("one", {"users": [{"name": there}], "exact_names": exact})
+    with pytest.raises(BerthError, match=f'there is no user "{typed}"'):
+        as_known([report], [typed])
+    assert as_meant([report], [typed]) == [typed], "whose home may be left"
 
 
 def test_a_bad_name_runs_nothing(hub: Checkout) -> None:

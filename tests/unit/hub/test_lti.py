@@ -78,6 +78,7 @@ def test_a_learner_comes_in_under_the_exact_name(place: Place) -> None:
     status, text = place.launch()
     assert status == 302, text
     assert place.hub.user("Alice-7") is not None
+    assert place.hub.users()["exact_names"] is True
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ class UsersHandler(APIHandler):
                     "waiting": [one.public() for one in signup.waiting(self.db)],
                     "groups": sorted(group.name for group in self.db.query(orm.Group)),
                     "passwords": accounts.keeps_passwords(self.authenticator),
+                    "exact_names": bool(getattr(self.authenticator, "exact_names", False)),
                     "groups_elsewhere": bool(getattr(self.authenticator, "manage_groups", False)),
                     **done,
                 }
